@@ -6,9 +6,12 @@
 package hub
 
 import (
-	"context"
-	"io"
+	"cmp"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"lodge/internal/secret"
@@ -82,62 +85,63 @@ type File struct {
 }
 
 // Client calls the hub. It is safe for concurrent use.
-type Client struct{}
+type Client struct {
+	core, storage base
+	http          *http.Client
+	tokens        *tokens
+	timeout, idle time.Duration
+	log           *slog.Logger
+
+	generation string
+	// camel and linksItself are what generation "auto" has learned from the answers.
+	camel, linksItself atomic.Bool
+}
 
 // New checks the configuration; it does not call the hub.
-func New(cfg Config, now func() time.Time, log *slog.Logger) (*Client, error) { return &Client{}, nil }
-
-// FindBucket finds the bucket of the type that the analysis has. None is fault.Missing.
-func (c *Client) FindBucket(ctx context.Context, analysisID string, typ BucketType) (Bucket, error) {
-	return Bucket{}, nil
+func New(cfg Config, now func() time.Time, log *slog.Logger) (*Client, error) {
+	c := &Client{
+		timeout: cmp.Or(cfg.Timeout, 10*time.Second), idle: cmp.Or(cfg.UploadTimeout, 90*time.Second),
+		generation: cmp.Or(cfg.Generation, "auto"), log: log,
+	}
+	var errs []error
+	switch c.generation {
+	case "auto", "a":
+	case "b":
+		c.linksItself.Store(true)
+	case "c":
+		c.linksItself.Store(true)
+		c.camel.Store(true)
+	default:
+		errs = append(errs, fmt.Errorf("the hub's generation is auto, a, b or c, not %q", cfg.Generation))
+	}
+	parse := func(name, text string) base {
+		b, err := parseBase(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("the hub's %s address: %w", name, err))
+		}
+		return b
+	}
+	c.core, c.storage = parse("core", cfg.CoreURL), parse("storage", cfg.StorageURL)
+	auth := parse("auth", cfg.AuthURL)
+	grant, err := newGrant(cfg)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	transport, err := newTransport(cfg)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	c.http = &http.Client{
+		Transport: transport,
+		// A redirect would carry our token to wherever the answer points.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	c.tokens = &tokens{now: now, login: c.loginAt(auth.at("token"), grant, now), timeout: c.timeout}
+	return c, nil
 }
 
-// BucketOf finds the analysis bucket that the storage bucket belongs to. None is fault.Missing.
-func (c *Client) BucketOf(ctx context.Context, storageBucketID string) (Bucket, error) {
-	return Bucket{}, nil
-}
-
-// Analysis gets an analysis; fault.Missing if the hub has none such.
-func (c *Client) Analysis(ctx context.Context, id string) (Analysis, error) { return Analysis{}, nil }
-
-// Project gets a project; fault.Missing if the hub has none such.
-func (c *Client) Project(ctx context.Context, id string) (Project, error) { return Project{}, nil }
-
-// Node gets a node; fault.Missing if the hub has none such.
-func (c *Client) Node(ctx context.Context, id string) (Node, error) { return Node{}, nil }
-
-// NodeByClientID finds the one node that logs in as the client; fault.Missing if there is none.
-func (c *Client) NodeByClientID(ctx context.Context, clientID string) (Node, error) {
-	return Node{}, nil
-}
-
-// Upload streams size bytes (-1: unknown) of body into the storage bucket. An error of body comes
-// back as it is, wrapped; the hub then has no file. After any other error the hub may have it:
-// FindUploaded tells. Status(err) is 409 (or 5xx) when the bucket has a file of that name already.
-func (c *Client) Upload(ctx context.Context, storageID, filename, contentType string, size int64, body io.Reader) (File, error) {
-	return File{}, nil
-}
-
-// FindUploaded lists the files that were uploaded into the storage bucket under exactly this name.
-func (c *Client) FindUploaded(ctx context.Context, storageID, name string) ([]File, error) {
-	return nil, nil
-}
-
-// Link makes the file known to core as one of the analysis bucket's. Linking twice is no error.
-func (c *Client) Link(ctx context.Context, bucketID string, f File) error { return nil }
-
-// BucketFile gets a file's record; fault.Missing if the hub has none such.
-func (c *Client) BucketFile(ctx context.Context, id string) (File, error) { return File{}, nil }
-
-// Stream opens the file's bytes. The reader fails when the hub cuts the transfer or stalls, but a
-// hub may also end it early without a sign: compare the length with File.Size.
-func (c *Client) Stream(ctx context.Context, fileID string) (io.ReadCloser, error) { return nil, nil }
-
-// DeleteFile removes the file. Removing one that does not exist is no error.
-func (c *Client) DeleteFile(ctx context.Context, id string) error { return nil }
-
-// Check says whether the hub can be reached and accepts our login.
-func (c *Client) Check(ctx context.Context) error { return nil }
-
-// Status is the HTTP status with which the hub refused, or 0 when err is of another kind.
-func Status(err error) int { return 0 }
+// Close drops the idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
