@@ -1,5 +1,5 @@
 -- +goose Up
-CREATE TABLE users (
+{{.CreateTable "users"}} (
   id          VARCHAR(36)  NOT NULL PRIMARY KEY,
   issuer      VARCHAR(255) NOT NULL,
   subject     VARCHAR(255) NOT NULL,
@@ -11,35 +11,38 @@ CREATE TABLE users (
   seen_at     BIGINT       NOT NULL,
   CONSTRAINT users_identity UNIQUE (issuer, subject)
 ){{.Table}};
-CREATE INDEX users_name ON users (name);
+{{.CreateIndex "users_name" "users" "name"}};
 
-CREATE TABLE roles (
+{{.CreateTable "roles"}} (
   name        VARCHAR(100) NOT NULL PRIMARY KEY,
   description VARCHAR(1000) NOT NULL,
   created_at  BIGINT       NOT NULL
 ){{.Table}};
 
-CREATE TABLE user_roles (
-  user_id VARCHAR(36)  NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-  role    VARCHAR(100) NOT NULL REFERENCES roles (name) ON DELETE CASCADE,
-  PRIMARY KEY (user_id, role)
+{{.CreateTable "user_roles"}} (
+  user_id VARCHAR(36)  NOT NULL,
+  role    VARCHAR(100) NOT NULL,
+  PRIMARY KEY (user_id, role),
+  CONSTRAINT user_roles_user_fkey FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+  CONSTRAINT user_roles_role_fkey FOREIGN KEY (role) REFERENCES roles (name) ON DELETE CASCADE
 ){{.Table}};
-CREATE INDEX user_roles_role ON user_roles (role);
+{{.CreateIndex "user_roles_role" "user_roles" "role"}};
 
-CREATE TABLE permissions (
-  role        VARCHAR(100) NOT NULL REFERENCES roles (name) ON DELETE CASCADE,
+{{.CreateTable "permissions"}} (
+  role        VARCHAR(100) NOT NULL,
   group_name  VARCHAR(191) NOT NULL,
   action      VARCHAR(100) NOT NULL,
   created_at  BIGINT       NOT NULL,
-  PRIMARY KEY (role, group_name, action)
+  PRIMARY KEY (role, group_name, action),
+  CONSTRAINT permissions_role_fkey FOREIGN KEY (role) REFERENCES roles (name) ON DELETE CASCADE
 ){{.Table}};
-CREATE INDEX permissions_action ON permissions (action, group_name);
+{{.CreateIndex "permissions_action" "permissions" "action, group_name"}};
 
-CREATE TABLE sessions (
+{{.CreateTable "sessions"}} (
   id          VARCHAR(36)  NOT NULL PRIMARY KEY,
   -- The cookie's value is a secret: only its SHA-256 is kept.
   secret_hash VARCHAR(64)  NOT NULL,
-  user_id     VARCHAR(36)  NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  user_id     VARCHAR(36)  NOT NULL,
   claims      {{.Text}}    NOT NULL,
   user_agent  VARCHAR(255) NOT NULL,
   address     VARCHAR(64)  NOT NULL,
@@ -47,12 +50,13 @@ CREATE TABLE sessions (
   seen_at     BIGINT       NOT NULL,
   expires_at  BIGINT       NOT NULL,
   revoked_at  BIGINT       NULL,
-  CONSTRAINT sessions_secret UNIQUE (secret_hash)
+  CONSTRAINT sessions_secret UNIQUE (secret_hash),
+  CONSTRAINT sessions_user_fkey FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 ){{.Table}};
-CREATE INDEX sessions_user ON sessions (user_id);
-CREATE INDEX sessions_expires ON sessions (expires_at);
+{{.CreateIndex "sessions_user" "sessions" "user_id"}};
+{{.CreateIndex "sessions_expires" "sessions" "expires_at"}};
 
-CREATE TABLE tokens (
+{{.CreateTable "tokens"}} (
   id          VARCHAR(36)  NOT NULL PRIMARY KEY,
   name        VARCHAR(100) NOT NULL,
   roles       {{.Text}}    NOT NULL,
@@ -64,10 +68,10 @@ CREATE TABLE tokens (
   used_at     BIGINT       NULL,
   revoked_at  BIGINT       NULL
 ){{.Table}};
-CREATE INDEX tokens_name ON tokens (name);
+{{.CreateIndex "tokens_name" "tokens" "name"}};
 
 -- Everything that happened. seq, prev_hash and hash are set when a record is sealed.
-CREATE TABLE audit_records (
+{{.CreateTable "audit_records"}} (
   id          VARCHAR(36)  NOT NULL PRIMARY KEY,
   at          BIGINT       NOT NULL,
   caller      VARCHAR(255) NOT NULL,
@@ -86,12 +90,12 @@ CREATE TABLE audit_records (
   hash        VARCHAR(64)  NULL,
   CONSTRAINT audit_seq UNIQUE (seq)
 ){{.Table}};
-CREATE INDEX audit_at ON audit_records (at);
-CREATE INDEX audit_caller ON audit_records (caller, at);
-CREATE INDEX audit_action ON audit_records (action, at);
-CREATE INDEX audit_request ON audit_records (request_id);
+{{.CreateIndex "audit_at" "audit_records" "at"}};
+{{.CreateIndex "audit_caller" "audit_records" "caller, at"}};
+{{.CreateIndex "audit_action" "audit_records" "action, at"}};
+{{.CreateIndex "audit_request" "audit_records" "request_id"}};
 
-CREATE TABLE audit_checkpoints (
+{{.CreateTable "audit_checkpoints"}} (
   seq         BIGINT       NOT NULL PRIMARY KEY,
   at          BIGINT       NOT NULL,
   hash        VARCHAR(64)  NOT NULL,
@@ -99,7 +103,7 @@ CREATE TABLE audit_checkpoints (
   signature   {{.Text}}    NOT NULL
 ){{.Table}};
 
-CREATE TABLE work (
+{{.CreateTable "work"}} (
   kind        VARCHAR(50)  NOT NULL,
   id          VARCHAR(100) NOT NULL,
   state       VARCHAR(10)  NOT NULL,
@@ -112,16 +116,16 @@ CREATE TABLE work (
   updated_at  BIGINT       NOT NULL,
   PRIMARY KEY (kind, id)
 ){{.Table}};
-CREATE INDEX work_due ON work (kind, state, due_at);
+{{.CreateIndex "work_due" "work" "kind, state, due_at"}};
 
-CREATE TABLE leases (
+{{.CreateTable "leases"}} (
   name        VARCHAR(100) NOT NULL PRIMARY KEY,
   owner       VARCHAR(36)  NOT NULL,
   until       BIGINT       NOT NULL
 ){{.Table}};
 
 -- What the embedded identity provider keeps, by kind: clients, codes, refresh tokens, passwords, keys.
-CREATE TABLE idp_records (
+{{.CreateTable "idp_records"}} (
   kind        VARCHAR(30)  NOT NULL,
   id          VARCHAR(255) NOT NULL,
   version     BIGINT       NOT NULL,
@@ -129,10 +133,10 @@ CREATE TABLE idp_records (
   body        {{.Text}}    NOT NULL,
   PRIMARY KEY (kind, id)
 ){{.Table}};
-CREATE INDEX idp_records_expires ON idp_records (kind, expires_at);
+{{.CreateIndex "idp_records_expires" "idp_records" "kind, expires_at"}};
 
 -- Keys and other values that every replica shares.
-CREATE TABLE site_values (
+{{.CreateTable "site_values"}} (
   name        VARCHAR(100) NOT NULL PRIMARY KEY,
   value       {{.Text}}    NOT NULL,
   created_at  BIGINT       NOT NULL

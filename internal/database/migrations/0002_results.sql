@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS taggedresult (
 {{.CreateIndex "taggedresult_result_id" "taggedresult" "result_id"}};
 
 -- Every stored file, tagged or not: local results, and final ones until they are delivered.
-CREATE TABLE result_files (
+{{.CreateTable "result_files"}} (
   id           VARCHAR(36)  NOT NULL PRIMARY KEY,
   kind         VARCHAR(12)  NOT NULL,
   project_id   VARCHAR(255) NOT NULL,
@@ -39,12 +39,12 @@ CREATE TABLE result_files (
   sha256       VARCHAR(64)  NOT NULL,
   created_at   BIGINT       NOT NULL
 ){{.Table}};
-CREATE INDEX result_files_project ON result_files (project_id, kind, created_at);
-CREATE INDEX result_files_key ON result_files (object_key);
+{{.CreateIndex "result_files_project" "result_files" "project_id, kind, created_at"}};
+{{.CreateIndex "result_files_key" "result_files" "object_key"}};
 
 -- The queue to the hub. State, attempts and next try stand in work (kind 'upload', same id);
 -- the columns hub_* remember how far an upload came, so that it is completed and not repeated.
-CREATE TABLE uploads (
+{{.CreateTable "uploads"}} (
   id            VARCHAR(36)  NOT NULL PRIMARY KEY,
   file_id       VARCHAR(36)  NOT NULL,
   kind          VARCHAR(12)  NOT NULL,
@@ -58,5 +58,5 @@ CREATE TABLE uploads (
   created_at    BIGINT       NOT NULL,
   delivered_at  BIGINT       NULL
 ){{.Table}};
-CREATE INDEX uploads_created ON uploads (created_at);
-CREATE INDEX uploads_analysis ON uploads (analysis_id, created_at);
+{{.CreateIndex "uploads_created" "uploads" "created_at"}};
+{{.CreateIndex "uploads_analysis" "uploads" "analysis_id, created_at"}};
