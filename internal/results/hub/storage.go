@@ -116,7 +116,7 @@ func (c *Client) Stream(ctx context.Context, fileID string) (io.ReadCloser, erro
 
 // download is a body that fails when nothing has come for the idle time.
 type download struct {
-	ctx   context.Context //nolint:containedctx // it is the transfer's own, ended by watch
+	ctx   context.Context // it is the transfer's own, ended by watch
 	body  io.ReadCloser
 	watch *watchdog
 	idle  time.Duration
