@@ -125,7 +125,7 @@ type download struct {
 func (d *download) Read(p []byte) (int, error) {
 	d.watch.progress(d.idle)
 	n, err := d.body.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = failure(d.ctx, err)
 	}
 	return n, err

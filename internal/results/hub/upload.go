@@ -53,7 +53,7 @@ func (c *Client) Upload(ctx context.Context, storageID, filename, contentType st
 		if err != nil {
 			return File{}, err
 		}
-		source := &source{r: body, progress: func() { w.progress(c.idle) }}
+		source := &source{r: body, left: size, progress: func() { w.progress(c.idle) }}
 		resp, err := c.sendForm(ctx, address, token, form, size, source)
 		source.detach()
 		if err != nil {
@@ -96,9 +96,6 @@ func (c *Client) sendForm(ctx context.Context, address, token string, f form, si
 func uploadFailure(ctx context.Context, err error, s *source) error {
 	if s.err != nil {
 		return fmt.Errorf("read the file for the hub: %w", s.err)
-	}
-	if strings.Contains(err.Error(), "http: ContentLength=") {
-		return fault.Wrap(err, fault.Internal, "The file is not as long as was said.")
 	}
 	return failure(ctx, err)
 }
@@ -161,12 +158,16 @@ func quote(name string) string {
 
 // source is the caller's reader while the transport has it. It remembers the reader's error, and
 // lets nobody read once it is detached: the transport may try after the request has ended.
+//
+// It fails when the file is not as long as was said. The form's end must not follow then: a hub
+// that sees it takes the short file for a whole one, whatever the request's length was to be.
 type source struct {
 	progress func()
 
-	mu  sync.Mutex
-	r   io.Reader
-	err error
+	mu   sync.Mutex
+	r    io.Reader
+	left int64 // negative: not known
+	err  error
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -175,9 +176,22 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.r == nil {
 		return 0, errors.New("the upload has ended")
 	}
+	if s.err != nil {
+		return 0, s.err
+	}
 	s.progress()
 	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
+	known := s.left >= 0
+	if known && int64(n) > s.left {
+		n, err = int(s.left), errors.New("the file is longer than was said")
+	}
+	if known {
+		s.left -= int64(n)
+	}
+	if errors.Is(err, io.EOF) && known && s.left > 0 {
+		err = fmt.Errorf("the file is shorter than was said: %w", io.ErrUnexpectedEOF)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
 	return n, err
