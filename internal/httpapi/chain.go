@@ -35,9 +35,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h["Content-Security-Policy"] = headerNoFrames
 
 	t := s.find(r.URL.Path)
+	x.problem = t.owner.Problem
 	if !cleanPath(r.URL.EscapedPath()) {
 		x.mount, x.pattern, x.metrics = t.owner.Name, "unmatched", s.metrics.route(t.owner.Name, "unmatched", "any")
-		s.fail(x, r, t.owner.Problem, ErrNoRoute)
+		s.fail(x, r, ErrNoRoute)
 		return
 	}
 	t.mux.ServeHTTP(x.w, r)
@@ -56,13 +57,13 @@ var (
 func (s *Server) finish(x *exchange, r *http.Request) {
 	s.metrics.inFlight.Dec()
 	p := recover()
-	if p != nil && p != http.ErrAbortHandler {
+	if err, _ := p.(error); p != nil && !errors.Is(err, http.ErrAbortHandler) {
 		s.log.LogAttrs(r.Context(), slog.LevelError, "handler panicked",
 			slog.String("request_id", x.id), slog.String("method", r.Method), slog.String("route", x.pattern),
 			slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 		x.reported = true
 		if x.w.status == 0 {
-			s.find(r.URL.Path).owner.Problem(x.w, r, fault.Wrap(ErrPanic, fault.Internal, "something went wrong on our side"))
+			x.problem(x.w, r, fault.Wrap(ErrPanic, fault.Internal, "something went wrong on our side"))
 			p = nil
 		} else {
 			p = http.ErrAbortHandler // the client must not take a part for the whole
@@ -75,7 +76,7 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 }
 
 // fail answers with an error in the shape of the mount.
-func (s *Server) fail(x *exchange, r *http.Request, problem func(http.ResponseWriter, *http.Request, error), err error) {
+func (s *Server) fail(x *exchange, r *http.Request, err error) {
 	err = refine(err)
 	if x.w.status != 0 {
 		x.report(r, fmt.Errorf("after the answer had begun: %w", err))
@@ -87,7 +88,7 @@ func (s *Server) fail(x *exchange, r *http.Request, problem func(http.ResponseWr
 	}
 	x.report(r, err)
 	problemHeaders(x.w.Header(), err)
-	problem(x.w, r, err)
+	x.problem(x.w, r, err)
 }
 
 // statusClientGone stands in logs and metrics for a client that did not wait.
@@ -129,16 +130,17 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b := e.routes[r.Method]
 	if b == nil {
 		b = e.any()
-		x.mount, x.pattern, x.metrics = b.mount.Name, e.pattern, x.server.metrics.route(b.mount.Name, e.pattern, "other")
+		x.mount, x.pattern, x.problem = b.mount.Name, e.pattern, b.mount.Problem
+		x.metrics = x.server.metrics.route(b.mount.Name, e.pattern, "other")
 		w.Header()["Content-Security-Policy"] = headerDataOnly
 		if x.server.cors(w.Header(), r, e.allow) {
 			x.w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		x.server.fail(x, r, b.mount.Problem, &MethodError{Allow: e.allow})
+		x.server.fail(x, r, &MethodError{Allow: e.allow})
 		return
 	}
-	x.mount, x.pattern, x.metrics = b.mount.Name, e.pattern, b.metrics
+	x.mount, x.pattern, x.problem, x.metrics = b.mount.Name, e.pattern, b.mount.Problem, b.metrics
 	w.Header()["Content-Security-Policy"] = headerDataOnly
 	x.server.cors(w.Header(), r, e.allow)
 	x.server.run(x, b, r)
@@ -183,7 +185,7 @@ func (s *Server) run(x *exchange, b *boundRoute, r *http.Request) {
 		err = b.Handle(x.w, r)
 	}
 	if err != nil {
-		s.fail(x, r, b.mount.Problem, err)
+		s.fail(x, r, err)
 	}
 }
 
@@ -232,7 +234,7 @@ type outside struct {
 
 func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchangeFrom(r.Context())
-	x.mount, x.pattern, x.metrics = "static", o.pattern, o.metrics
+	x.mount, x.pattern, x.problem, x.metrics = "static", o.pattern, WriteProblem, o.metrics
 	o.server.watchBody(x, r, time.Time{})
 	o.handler.ServeHTTP(w, r)
 }
@@ -247,5 +249,5 @@ type nowhere struct {
 func (n *nowhere) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	x := exchangeFrom(r.Context())
 	x.mount, x.pattern, x.metrics = n.owner.Name, "unmatched", n.metrics
-	n.server.fail(x, r, n.owner.Problem, ErrNoRoute)
+	n.server.fail(x, r, ErrNoRoute)
 }

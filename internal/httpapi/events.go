@@ -28,7 +28,6 @@ type EventStream struct {
 	mu      sync.Mutex
 	w       http.ResponseWriter
 	control *http.ResponseController
-	err     error
 	done    chan struct{}
 	stop    sync.Once
 	beats   sync.WaitGroup

@@ -24,6 +24,7 @@ type exchange struct {
 	// mount, pattern and metrics are known once a route was found.
 	mount   string
 	pattern string
+	problem func(http.ResponseWriter, *http.Request, error)
 	metrics *routeMetrics
 	caller  string
 	// bodyLimit is the route's, 0 for none.

@@ -89,11 +89,15 @@ func parseAddr(text string) (netip.Addr, bool) {
 
 // saneID accepts ids that are safe to log and to send on.
 func saneID(id string) bool {
-	if len(id) < 8 || len(id) > 64 {
-		return false
-	}
-	for _, c := range []byte(id) {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
+	return len(id) >= 8 && len(id) <= 64 && plainText(id, "-_.")
+}
+
+// plainText reports whether text has ASCII letters, digits and the given marks only.
+func plainText(text, marks string) bool {
+	for _, c := range []byte(text) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte(marks, c) >= 0:
+		default:
 			return false
 		}
 	}
@@ -140,13 +144,5 @@ func lastOf(values []string) string {
 // validHost accepts a name or an address with an optional port, so that no other text gets into
 // the links that we send out.
 func validHost(host string) bool {
-	if host == "" || len(host) > 255 {
-		return false
-	}
-	for _, c := range []byte(host) {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(".-_:[]", c) >= 0) {
-			return false
-		}
-	}
-	return true
+	return host != "" && len(host) <= 255 && plainText(host, ".-_:[]")
 }

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"lodge/internal/fault"
@@ -172,8 +173,7 @@ func (j *jsonReader) object() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		// As encoding/json compares names.
-		fold := strings.ToLower(strings.ToUpper(name))
+		fold := strings.Map(foldRune, name)
 		if folded[fold] {
 			loc := append(append([]string{}, j.loc...), name)
 			j.findings = append(j.findings, fault.Field{Loc: loc, Type: "repeated", Message: "is given more than once"})
@@ -183,6 +183,17 @@ func (j *jsonReader) object() (any, error) {
 	}
 	_, err := j.dec.Token()
 	return object, err
+}
+
+// foldRune is the same rune for all that differ in case only, as encoding/json compares names.
+func foldRune(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
+	}
 }
 
 // at reads the value of a name or index.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,10 +20,13 @@ type metrics struct {
 	inFlight prometheus.Gauge
 }
 
-// routeMetrics are one route's series, found once instead of at every request.
+// routeMetrics are one route's series, found at the first request instead of at every one: a route
+// that nobody uses has none.
 type routeMetrics struct {
-	classes  [6]prometheus.Counter
-	duration prometheus.Observer
+	all      *metrics
+	labels   [3]string
+	classes  [6]atomic.Pointer[prometheus.Counter]
+	duration atomic.Pointer[prometheus.Observer]
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -58,11 +62,26 @@ func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 }
 
 func (m *metrics) route(mount, route, method string) *routeMetrics {
-	rm := &routeMetrics{duration: m.duration.WithLabelValues(mount, route, method)}
-	for class := 1; class < len(rm.classes); class++ {
-		rm.classes[class] = m.requests.WithLabelValues(mount, route, method, string(rune('0'+class))+"xx")
+	return &routeMetrics{all: m, labels: [3]string{mount, route, method}}
+}
+
+func (rm *routeMetrics) observe(status int, took time.Duration) {
+	duration := rm.duration.Load()
+	if duration == nil {
+		found := rm.all.duration.WithLabelValues(rm.labels[:]...)
+		duration = &found
+		rm.duration.Store(duration)
 	}
-	return rm
+	(*duration).Observe(took.Seconds())
+
+	class := min(max(status/100, 1), 5)
+	counter := rm.classes[class].Load()
+	if counter == nil {
+		found := rm.all.requests.WithLabelValues(rm.labels[0], rm.labels[1], rm.labels[2], string(rune('0'+class))+"xx")
+		counter = &found
+		rm.classes[class].Store(counter)
+	}
+	(*counter).Inc()
 }
 
 // observe counts and logs one finished request.
@@ -72,8 +91,7 @@ func (s *Server) observe(x *exchange, r *http.Request, took time.Duration) {
 		status = http.StatusOK
 	}
 	if x.metrics != nil {
-		x.metrics.duration.Observe(took.Seconds())
-		x.metrics.classes[min(max(status/100, 1), 5)].Inc()
+		x.metrics.observe(status, took)
 	}
 	level := slog.LevelInfo
 	if quiet[x.pattern] && status < 400 {

@@ -48,7 +48,7 @@ type Doc struct {
 	Form any
 	// Response is a zero value of what a success answers as JSON. Nil means no body, or Stream.
 	Response any
-	// Stream is the media type of an answer that is not JSON.
+	// Stream is the media type of an answer that is not JSON, or several, separated by commas.
 	Stream string
 	// Status is the status of success; 0 means 200, or 204 without Response and Stream.
 	Status int
@@ -77,6 +77,8 @@ type Mount struct {
 	Routes                      []Route
 	// Problem writes an error in the shape that this API's clients expect. Nil means WriteProblem.
 	Problem func(w http.ResponseWriter, r *http.Request, err error)
+	// ProblemDoc is a zero value of what Problem writes, for the document. Nil means Problem{}.
+	ProblemDoc any
 }
 
 // Gate decides who calls and whether they may. identity implements it.

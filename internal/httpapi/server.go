@@ -29,7 +29,6 @@ type Server struct {
 	sealed bool
 
 	plans sync.Map // reflect.Type → *plan
-	docs  documents
 
 	drained chan struct{}
 	drain   sync.Once
@@ -85,7 +84,12 @@ func (s *Server) Mount(m Mount) error {
 	}
 	s.mounts = append(s.mounts, m)
 	var errs []error
+	ids := map[string]bool{}
 	for _, route := range m.Routes {
+		if id := route.Doc.ID; id != "" && ids[id] {
+			errs = append(errs, fmt.Errorf("mount %s: %s %s: operation id %q is used twice", m.Name, route.Method, m.Prefix+route.Path, id))
+		}
+		ids[route.Doc.ID] = true
 		if err := s.register(t, m, route); err != nil {
 			errs = append(errs, fmt.Errorf("mount %s: %s %s: %w", m.Name, route.Method, m.Prefix+route.Path, err))
 		}
@@ -95,7 +99,7 @@ func (s *Server) Mount(m Mount) error {
 
 // register checks one route and puts it into the tree, in both spellings.
 func (s *Server) register(t *tree, m Mount, route Route) error {
-	if err := s.check(route); err != nil {
+	if err := s.check(m, route); err != nil {
 		return err
 	}
 	path := t.prefix + strings.TrimSuffix(route.Path, "/")
@@ -116,7 +120,7 @@ func (s *Server) register(t *tree, m Mount, route Route) error {
 }
 
 // check refuses a route that could not be served, or not safely.
-func (s *Server) check(route Route) error {
+func (s *Server) check(m Mount, route Route) error {
 	var errs []error
 	if !slices.Contains(methods, route.Method) {
 		errs = append(errs, fmt.Errorf("unknown method, want one of %s", strings.Join(methods, ", ")))
@@ -139,7 +143,7 @@ func (s *Server) check(route Route) error {
 	if route.Handle == nil {
 		errs = append(errs, errors.New("the route has no handler"))
 	}
-	if err := s.checkDoc(route); err != nil {
+	if err := s.checkDoc(m, route); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
