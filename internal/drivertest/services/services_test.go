@@ -1,0 +1,155 @@
+package services_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lodge/internal/drivertest/services"
+)
+
+func TestEachTestGetsItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range map[string]func() string{
+		"PostgreSQL": func() string { return services.Postgres(t) },
+		"MariaDB":    func() string { return services.MariaDB(t) },
+		"S3":         func() string { return services.S3(t).Name },
+	} {
+		one := fresh()
+		// A server that nobody holds on to would end here.
+		runtime.GC()
+		if two := fresh(); one == two {
+			t.Errorf("%s was given out twice: %s", name, one)
+		}
+	}
+}
+
+func TestStopLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(context.Context) (*services.Server, error){
+		"postgres": services.StartPostgres, "mariadb": services.StartMariaDB, "s3": services.StartS3,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := start(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !listens(t, s.URL) {
+				t.Error("the server does not listen")
+			}
+			if err := s.Stop(); err != nil {
+				t.Error(err)
+			}
+			if listens(t, s.URL) {
+				t.Error("the server still listens")
+			}
+			if err := s.Stop(); err != nil {
+				t.Errorf("stopping again: %v", err)
+			}
+		})
+	}
+}
+
+// The starter is killed in the worst way, and its server and folder go all the same.
+func TestKilledStarterLeavesNothing(t *testing.T) {
+	t.Parallel()
+	// Others must be able to enter, PostgreSQL runs as a user of its own: not so t.TempDir.
+	dir, err := os.MkdirTemp("", "lodge-killed-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // a temporary folder
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "withservices")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/withservices").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "interrupted": syscall.SIGINT, "terminated": syscall.SIGTERM} {
+		t.Run(name, func(t *testing.T) {
+			temp := filepath.Join(dir, name)
+			if err := os.Mkdir(temp, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(temp, 0o777|os.ModeSticky); err != nil { //nolint:gosec // a temporary folder
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), program, "sh", "-c", "echo $"+services.PostgresVariable+"; exec sleep 600")
+			cmd.Env = append(cmd.Environ(), "TMPDIR="+temp)
+			cmd.Stderr = t.Output()
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			line := make([]byte, 200)
+			n, err := out.Read(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			address := strings.TrimSpace(string(line[:n]))
+			if !listens(t, address) {
+				t.Errorf("nothing listens at %s", address)
+			}
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			var exit *exec.ExitError
+			if err := cmd.Wait(); !errors.As(err, &exit) {
+				t.Errorf("it ended with %v, want an error", err)
+			}
+			until(t, "the server ends", func() bool { return !listens(t, address) })
+			until(t, "the folders go", func() bool {
+				left, err := os.ReadDir(temp)
+				return err == nil && len(left) == 0
+			})
+		})
+	}
+}
+
+func TestExitStatusIsTheCommands(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./cmd/withservices", "sh", "-c", "exit 7")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "exit status 7") {
+		t.Errorf("got %v: %s, want exit status 7", err, out)
+	}
+}
+
+func listens(t *testing.T, address string) bool {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.DialTimeout("tcp", u.Host, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.After(30 * time.Second); !done(); {
+		select {
+		case <-deadline:
+			t.Fatalf("waited in vain until %s", what)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
