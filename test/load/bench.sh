@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Measures the binary in bin/ and writes docs/benchmarks.md. Takes about half an hour; FAST=1 is a
+# look of two minutes that writes nothing. Folders are temporary; what it starts, it stops.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+lodge=$PWD/bin/lodge
+gateway=${VERSITYGW:-$PWD/.cache/bin/versitygw}
+# BENCH_DIR chooses the disk: /tmp is memory on some machines, and would measure nothing.
+work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/lodge-bench-XXXXXX")
+pids=()
+finish() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap finish EXIT
+
+limits=()
+if [ "${FAST:-}" ]; then
+  limits=(--duration 3s --count 3000 --large $((128 << 20)) --medium 50000000 --objects 1000,5000 --growth-time 1m)
+fi
+
+free_port() {
+  local port
+  while port=$((20000 + RANDOM % 20000)); (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do :; done
+  echo "$port"
+}
+
+wait_for() { # COMMAND…
+  for _ in $(seq 200); do
+    "$@" 2>/dev/null && return
+    sleep 0.05
+  done
+  echo "bench: in vain: $*" >&2
+  return 1
+}
+
+# serve DATA [VARIABLE=VALUE…] starts a Lodge; it sets server, pid and token.
+serve() {
+  local data=$1 port
+  shift
+  port=$(free_port)
+  server=http://127.0.0.1:$port
+  env "$@" "$lodge" serve --data "$data" --listen "127.0.0.1:$port" --no-simulator >"$work/lodge.log" 2>&1 &
+  pid=$!
+  pids+=("$pid")
+  wait_for curl -fsS -o /dev/null "$server/readyz" || { tail -20 "$work/lodge.log" >&2; return 1; }
+  token=$("$lodge" token create --data "$data" --name bench --claim client_id=0192f3a1-0000-7000-8000-00000000be7c)
+}
+
+stop() { kill "$pid" && wait "$pid" 2>/dev/null || true; }
+
+out=$work/benchmarks.md
+go build -o "$work/load" ./test/load
+{
+  echo "# Benchmarks"
+  echo
+  echo "Measured with \`make bench\` on $(date -u +%F) at $("$lodge" --version 2>/dev/null | head -1)."
+  echo
+  echo "- processor: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $(nproc) cores (the load program shares them)"
+  echo "- memory: $(awk '/MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo); kernel $(uname -r); $(go version | cut -d' ' -f3)"
+  echo "- disk: $(df --output=fstype "$work" | tail -1)"
+  echo "- binary: $(($(stat -c %s "$lodge") >> 20)) MiB"
+} >"$out"
+
+echo "bench: files" >&2
+serve "$work/files"
+{
+  echo "- idle, everything embedded: $(awk '/VmRSS/ {printf "%.0f MiB", $2 / 1024}' "/proc/$pid/status") resident"
+  echo
+  echo "## Files and SQLite (nothing installed)"
+} >>"$out"
+"$work/load" --server "$server" --token "$token" --pid "$pid" --data "$work/files" "${limits[@]}" >>"$out"
+stop
+rm -rf "$work/files"
+
+if [ -x "$gateway" ]; then
+  echo "bench: S3" >&2
+  mkdir -p "$work/s3/lodge"
+  port=$(free_port)
+  "$gateway" --access bench --secret bench-secret --port "127.0.0.1:$port" --quiet posix "$work/s3" >"$work/s3.log" 2>&1 &
+  pids+=("$!")
+  wait_for bash -c ": </dev/tcp/127.0.0.1/$port"
+  serve "$work/data" LODGE_OBJECTS_DRIVER=s3 "LODGE_OBJECTS_S3_ENDPOINT=127.0.0.1:$port" LODGE_OBJECTS_S3_BUCKET=lodge \
+    LODGE_OBJECTS_S3_REGION=us-east-1 LODGE_OBJECTS_S3_ACCESS_KEY=bench LODGE_OBJECTS_S3_SECRET_KEY=bench-secret LODGE_OBJECTS_S3_USE_TLS=false
+  {
+    echo
+    echo "## S3 (versitygw on the same disk) and SQLite"
+  } >>"$out"
+  "$work/load" --server "$server" --token "$token" --pid "$pid" --folder "$work" --scenarios small,s3,downloads "${limits[@]}" \
+    --s3-endpoint "127.0.0.1:$port" --s3-bucket lodge --s3-access bench --s3-secret bench-secret >>"$out"
+  stop
+else
+  echo "bench: no S3: $gateway is missing (make builds it)" >&2
+  exit 1
+fi
+
+{
+  echo
+  echo "## Verifying a token"
+  echo
+  echo '```'
+  go test -run '^$' -bench 'Verify|Authenticate' -benchtime 2s ./internal/identity/... | grep -E '^(Benchmark|cpu)' || true
+  echo '```'
+} >>"$out"
+
+cat "$out"
+if [ -z "${FAST:-}" ]; then
+  mkdir -p docs
+  cp "$out" docs/benchmarks.md
+fi
