@@ -130,7 +130,7 @@ func (r recipe) attempt(ctx context.Context, as *syscall.Credential, dir string)
 	if err != nil {
 		return nil, err
 	}
-	keeper := exec.Command("sh", append([]string{"-c", keeperScript, "keeper", dir, r.stop}, r.command(dir, port)...)...) //nolint:noctx // it ends with the pipe
+	keeper := exec.Command("sh", append([]string{"-c", keeperScript, "keeper", dir, r.stop}, r.command(dir, port)...)...)
 	keeper.Dir = dir
 	keeper.Env = append(keeper.Environ(), r.env...)
 	// A group of its own: a Ctrl-C is for the tests, the keeper tidies up after them.
@@ -144,7 +144,7 @@ func (r recipe) attempt(ctx context.Context, as *syscall.Credential, dir string)
 	}
 	s := &Server{URL: r.url(port), keeper: keeper, pipe: pipe}
 	if err := r.await(ctx, s, dir); err != nil {
-		text, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:gosec // our own folder
+		text, _ := os.ReadFile(filepath.Join(dir, "log"))
 		if errors.Is(err, errExited) {
 			// The folder is needed for the next attempt: only the keeper goes.
 			_ = syscall.Kill(-keeper.Process.Pid, syscall.SIGKILL)
@@ -178,7 +178,7 @@ func (r recipe) await(ctx context.Context, s *Server, dir string) error {
 
 // exited reports whether the process whose number stands in the file has come to its end.
 func exited(pidFile string) bool {
-	pid, err := os.ReadFile(pidFile) //nolint:gosec // our own folder
+	pid, err := os.ReadFile(pidFile)
 	if err != nil || len(pid) == 0 {
 		return false
 	}
@@ -216,7 +216,7 @@ func credential(name, dir string) (*syscall.Credential, error) {
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it listens at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}

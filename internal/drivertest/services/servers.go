@@ -40,7 +40,7 @@ func StartPostgres(ctx context.Context) (*Server, error) {
 		name: "postgres", stop: "QUIT", asUser: "postgres",
 		prepare: func(ctx context.Context, run runner, dir string) error {
 			file := filepath.Join(dir, "password")
-			if err := os.WriteFile(file, []byte(password), 0o644); err != nil { //nolint:gosec // the folder is closed to others
+			if err := os.WriteFile(file, []byte(password), 0o644); err != nil {
 				return err
 			}
 			return run(ctx, initdb, "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "password",
@@ -76,7 +76,7 @@ func StartMariaDB(ctx context.Context) (*Server, error) {
 		name: "mariadb", stop: "TERM", asUser: "mysql",
 		prepare: func(ctx context.Context, run runner, dir string) error {
 			first := fmt.Sprintf("CREATE USER IF NOT EXISTS lodge@'%%' IDENTIFIED BY '%s';\nGRANT ALL ON *.* TO lodge@'%%';\n", password)
-			if err := os.WriteFile(filepath.Join(dir, "first.sql"), []byte(first), 0o644); err != nil { //nolint:gosec // the folder is closed to others
+			if err := os.WriteFile(filepath.Join(dir, "first.sql"), []byte(first), 0o644); err != nil {
 				return err
 			}
 			return run(ctx, install, "--no-defaults", "--datadir="+filepath.Join(dir, "data"), "--skip-test-db",

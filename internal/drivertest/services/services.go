@@ -50,7 +50,7 @@ var (
 // shared gives the Server itself and not its URL: when it is collected as garbage, its pipe
 // closes and the server ends.
 func shared(variable string, start func(context.Context) (*Server, error)) (*Server, error) {
-	if running := os.Getenv(variable); running != "" { //nolint:forbidigo // withservices hands servers over so
+	if running := os.Getenv(variable); running != "" {
 		return &Server{URL: running}, nil
 	}
 	return start(context.Background())

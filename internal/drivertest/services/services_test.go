@@ -69,7 +69,7 @@ func TestKilledStarterLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // a temporary folder
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "withservices")
@@ -82,7 +82,7 @@ func TestKilledStarterLeavesNothing(t *testing.T) {
 			if err := os.Mkdir(temp, 0o777); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Chmod(temp, 0o777|os.ModeSticky); err != nil { //nolint:gosec // a temporary folder
+			if err := os.Chmod(temp, 0o777|os.ModeSticky); err != nil {
 				t.Fatal(err)
 			}
 			cmd := exec.CommandContext(t.Context(), program, "sh", "-c", "echo $"+services.PostgresVariable+"; exec sleep 600")

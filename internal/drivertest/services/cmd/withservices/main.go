@@ -30,7 +30,7 @@ func main() {
 // run gives the command's exit status, or 1 with an error when it could not be run.
 func run(args []string) (code int, err error) {
 	if len(args) == 0 {
-		return 2, errors.New("give the command to run, such as: go test ./...")
+		return 2, errors.New("give the command to run, such as: go test")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
