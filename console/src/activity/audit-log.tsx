@@ -1,0 +1,295 @@
+import { Anchor, Button, Drawer, Group, Menu, NativeSelect, Stack, Table, Text, TextInput, UnstyledButton } from '@mantine/core';
+import { useDebouncedCallback } from '@mantine/hooks';
+import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
+import { Activity, Download, Link2, Search, ShieldCheck } from 'lucide-react';
+import { useState } from 'react';
+import { lodge } from '../api/lodge';
+import type { AuditRecord } from '../api/types';
+import { offsetOf, useFilters } from '../lib/address';
+import { moment } from '../lib/format';
+import { Age } from '../ui/age';
+import { Answer } from '../ui/answer';
+import { Empty } from '../ui/empty';
+import { Facts } from '../ui/facts';
+import { Freshness } from '../ui/freshness';
+import { PageView } from '../ui/page';
+import { Paging } from '../ui/paging';
+import { Panel } from '../ui/panel';
+import { Problem } from '../ui/problem';
+import { Status } from '../ui/status';
+import { DataTable } from '../ui/table';
+import { localInput, toInstant } from './when';
+
+const LIMIT = 50;
+const defaults = {
+  q: '',
+  caller: '',
+  action: '',
+  group: '',
+  object: '',
+  outcome: '',
+  request_id: '',
+  since: '',
+  until: '',
+  offset: '0',
+};
+
+/** Everything that was decided and changed: who, with what, did what to what, and by which rule. */
+export default function AuditLog() {
+  const [filters, change] = useFilters(defaults);
+  const { offset: _, ...filter } = filters;
+  const offset = offsetOf(filters.offset);
+  const [open, setOpen] = useState<AuditRecord>();
+  const log = useQuery({
+    queryKey: ['audit', 'list', filter, offset],
+    queryFn: () => lodge.audit({ ...filter, limit: LIMIT, offset }),
+    placeholderData: keepPreviousData,
+  });
+  const filtered = Object.values(filter).some((v) => v !== '');
+  return (
+    <PageView
+      title="Audit log"
+      lead="Every refusal and every change, sealed into a chain that shows if a record is altered or missing."
+      freshness={<Freshness updatedAt={log.dataUpdatedAt} failed={log.isError} />}
+      actions={
+        <Menu position="bottom-end">
+          <Menu.Target>
+            <Button variant="default" leftSection={<Download size={16} aria-hidden />}>
+              Export
+            </Button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            <Menu.Label>What the filters leave, all of it</Menu.Label>
+            <Menu.Item component="a" href={lodge.auditExport('csv', filter)} download="audit.csv">
+              CSV, for a spreadsheet
+            </Menu.Item>
+            <Menu.Item component="a" href={lodge.auditExport('ndjson', filter)} download="audit.ndjson">
+              NDJSON, for a program
+            </Menu.Item>
+          </Menu.Dropdown>
+        </Menu>
+      }
+    >
+      <Chain />
+      <Panel padded={false}>
+        <Filters key={JSON.stringify(filter)} filters={filters} filtered={filtered} change={change} />
+        <Answer query={log} title="The audit log could not be read">
+          {(page) =>
+            page.items.length === 0 ? (
+              <Empty title={filtered ? 'No record matches' : 'Nothing happened yet'} icon={Activity}>
+                {filtered ? 'Widen the time or clear a filter.' : 'Logins, refusals and changes appear here as they happen.'}
+              </Empty>
+            ) : (
+              <>
+                <DataTable label="Audit records" minWidth={860} head={['When', 'Who', 'Did', 'To', 'Outcome', 'Rule']}>
+                  {page.items.map((r) => (
+                    <Table.Tr key={r.id}>
+                      <Table.Td>
+                        <UnstyledButton fz="sm" c="pine" fw={550} onClick={() => setOpen(r)} aria-label={`Open the record of ${moment(r.at)}`}>
+                          <Age time={r.at} />
+                        </UnstyledButton>
+                      </Table.Td>
+                      <Table.Td maw={160}>
+                        <Text size="sm" truncate title={r.caller}>
+                          {r.caller || 'nobody'}
+                        </Text>
+                      </Table.Td>
+                      <Table.Td className="code">{r.action}</Table.Td>
+                      <Table.Td maw={240}>
+                        <Text size="sm" truncate title={r.object}>
+                          {r.object || r.group}
+                        </Text>
+                        {r.object !== '' && (
+                          <Text size="xs" c="dimmed" truncate>
+                            on {r.group}
+                          </Text>
+                        )}
+                      </Table.Td>
+                      <Table.Td>
+                        <Outcome outcome={r.outcome} />
+                      </Table.Td>
+                      <Table.Td maw={240}>
+                        <Text size="xs" c="dimmed" lineClamp={2} title={r.rule}>
+                          {r.rule}
+                        </Text>
+                      </Table.Td>
+                    </Table.Tr>
+                  ))}
+                </DataTable>
+                <Paging
+                  total={page.total}
+                  limit={LIMIT}
+                  offset={offset}
+                  noun={page.total === 1 ? 'record' : 'records'}
+                  onChange={(next) => change({ offset: String(next) })}
+                />
+              </>
+            )
+          }
+        </Answer>
+      </Panel>
+      <Drawer opened={open !== undefined} onClose={() => setOpen(undefined)} position="right" title="Audit record">
+        {open !== undefined && (
+          <RecordView
+            record={open}
+            onRequest={(request_id) => {
+              setOpen(undefined);
+              change({ ...defaults, request_id });
+            }}
+          />
+        )}
+      </Drawer>
+    </PageView>
+  );
+}
+
+/** The chain is checked on demand: it reads every record. */
+function Chain() {
+  const check = useMutation({ mutationFn: () => lodge.verifyAudit() });
+  const report = check.data;
+  return (
+    <Group gap="sm" role="status">
+      <Button
+        size="compact-sm"
+        variant="default"
+        leftSection={<ShieldCheck size={14} aria-hidden />}
+        loading={check.isPending}
+        onClick={() => check.mutate()}
+      >
+        Verify the chain
+      </Button>
+      {report === undefined && check.error === null && (
+        <Text size="xs" c="dimmed">
+          Reads every record and checks each seal and signature.
+        </Text>
+      )}
+      {report?.ok === true && (
+        <>
+          <Status tone="good">verified</Status>
+          <Text size="xs" c="dimmed">
+            {report.records.toLocaleString('en')} records are sealed, in order and unaltered
+            {report.unsealed > 0 && `; the newest ${report.unsealed} wait for their seal`}.
+          </Text>
+        </>
+      )}
+      {report?.ok === false && (
+        <>
+          <Status tone="bad">broken</Status>
+          <Text size="sm">{report.problem}</Text>
+        </>
+      )}
+      {check.error !== null && <Problem error={check.error} title="The chain could not be verified" />}
+    </Group>
+  );
+}
+
+interface FiltersProps {
+  filters: typeof defaults;
+  filtered: boolean;
+  change: (next: Partial<typeof defaults>) => void;
+}
+
+function Filters({ filters, filtered, change }: FiltersProps) {
+  const later = useDebouncedCallback(change, 400);
+  const field = (name: 'caller' | 'action' | 'group', label: string, placeholder: string) => (
+    <TextInput
+      label={label}
+      placeholder={placeholder}
+      defaultValue={filters[name]}
+      onChange={(event) => later({ [name]: event.currentTarget.value.trim() })}
+      w={150}
+    />
+  );
+  return (
+    <Group p="sm" gap="xs" align="flex-end">
+      <TextInput
+        label="Search"
+        placeholder="Object or detail"
+        leftSection={<Search size={15} aria-hidden />}
+        defaultValue={filters.q}
+        onChange={(event) => later({ q: event.currentTarget.value.trim() })}
+        style={{ flex: '1 1 180px' }}
+      />
+      {field('caller', 'Who', 'Name')}
+      {field('action', 'Action', 'e.g. roles.write')}
+      {field('group', 'Group', 'e.g. site')}
+      <NativeSelect
+        label="Outcome"
+        value={filters.outcome}
+        onChange={(event) => change({ outcome: event.currentTarget.value })}
+        data={[
+          { value: '', label: 'Any' },
+          { value: 'allowed', label: 'Allowed' },
+          { value: 'denied', label: 'Denied' },
+          { value: 'failed', label: 'Failed' },
+        ]}
+      />
+      <TextInput
+        label="Since"
+        type="datetime-local"
+        defaultValue={localInput(filters.since)}
+        onBlur={(event) => change({ since: toInstant(event.currentTarget.value) })}
+      />
+      <TextInput
+        label="Until"
+        type="datetime-local"
+        defaultValue={localInput(filters.until)}
+        onBlur={(event) => change({ until: toInstant(event.currentTarget.value) })}
+      />
+      {filtered && (
+        <Button variant="subtle" color="gray" onClick={() => change(defaults)}>
+          Clear filters
+        </Button>
+      )}
+    </Group>
+  );
+}
+
+function Outcome({ outcome }: { outcome: string }) {
+  switch (outcome) {
+    case 'allowed':
+      return <Status tone="good">allowed</Status>;
+    case 'denied':
+      return <Status tone="warn">denied</Status>;
+    default:
+      return <Status tone="bad">{outcome}</Status>;
+  }
+}
+
+function RecordView({ record, onRequest }: { record: AuditRecord; onRequest: (id: string) => void }) {
+  return (
+    <Stack gap="md">
+      <Group gap="xs">
+        <Outcome outcome={record.outcome} />
+        {record.seq === null ? (
+          <Status tone="idle">waits for its seal</Status>
+        ) : (
+          <Status tone="good">sealed as number {record.seq}</Status>
+        )}
+      </Group>
+      <Facts
+        items={[
+          ['When', moment(record.at)],
+          ['Who', record.caller || 'nobody'],
+          ['With', record.credential || '–'],
+          ['From', record.address || '–'],
+          ['Action', <span className="code" key="a">{record.action}</span>],
+          ['Group', record.group],
+          ['Object', record.object || '–'],
+          ['Rule', record.rule || '–'],
+          ['Detail', record.detail || '–'],
+          [
+            'Request',
+            record.request_id === '' ? (
+              '–'
+            ) : (
+              <Anchor key="r" component="button" size="sm" onClick={() => onRequest(record.request_id)}>
+                <Link2 size={13} aria-hidden /> <span className="code">{record.request_id}</span>
+              </Anchor>
+            ),
+          ],
+        ]}
+      />
+    </Stack>
+  );
+}

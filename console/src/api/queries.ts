@@ -1,0 +1,37 @@
+import { queryOptions } from '@tanstack/react-query';
+import { lodge } from './lodge';
+
+/** The queries that several pages share. A key begins with the topic whose events make it stale. */
+export const queries = {
+  me: () => queryOptions({ queryKey: ['me'], queryFn: ({ signal }) => lodge.me(signal), retry: false }),
+  hub: () => queryOptions({ queryKey: ['results', 'hub'], queryFn: () => lodge.hub(), refetchInterval: 30_000 }),
+  projects: () => queryOptions({ queryKey: ['results', 'projects'], queryFn: () => lodge.projects() }),
+  health: () => queryOptions({ queryKey: ['site', 'health'], queryFn: () => lodge.health(), refetchInterval: 30_000 }),
+  actions: () => queryOptions({ queryKey: ['actions'], queryFn: () => lodge.actions(), staleTime: Infinity }),
+};
+
+/** Which keys an event's topic makes stale: "results.uploads" → results, "access.roles" → access and me. */
+export function staleKeys(topic: string): string[][] {
+  const head = topic.split(/[./]/, 1)[0] ?? '';
+  switch (head) {
+    case 'results':
+    case 'uploads':
+    case 'files':
+      return [['results']];
+    case 'access':
+    case 'users':
+    case 'roles':
+    case 'permissions':
+    case 'tokens':
+    case 'sessions':
+    case 'identity':
+      return [['access'], ['me'], ['audit']];
+    case 'audit':
+      return [['audit']];
+    case 'site':
+    case 'health':
+      return [['site']];
+    default:
+      return [];
+  }
+}

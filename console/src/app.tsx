@@ -1,0 +1,146 @@
+import { Loader, MantineProvider } from '@mantine/core';
+import { Notifications } from '@mantine/notifications';
+import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/react-query';
+import { lazy, type ReactNode, useEffect, useMemo } from 'react';
+import { BrowserRouter, Navigate, Route, Routes } from 'react-router';
+import { ApiError } from './api/errors';
+import { Live } from './api/live';
+import { queries, staleKeys } from './api/queries';
+import { Boundary } from './frame/boundary';
+import { Frame } from './frame/frame';
+import { LiveContext } from './frame/live-context';
+import { MeContext } from './frame/me-context';
+import { NeedsPermission } from './frame/needs-permission';
+import { NotFound } from './frame/not-found';
+import { SignIn } from './frame/sign-in';
+import { SignedIn, SignInAgain } from './frame/sign-in-again';
+import { theme } from './theme';
+import { Problem } from './ui/problem';
+
+const Home = lazy(() => import('./home/home'));
+const Files = lazy(() => import('./results/files'));
+const Uploads = lazy(() => import('./results/uploads'));
+const People = lazy(() => import('./access/people'));
+const Person = lazy(() => import('./access/person'));
+const Roles = lazy(() => import('./access/roles'));
+const Permissions = lazy(() => import('./access/permissions'));
+const Tokens = lazy(() => import('./access/tokens'));
+const Sessions = lazy(() => import('./access/sessions'));
+const WhoCan = lazy(() => import('./access/who-can'));
+const AuditLog = lazy(() => import('./activity/audit-log'));
+const Health = lazy(() => import('./site/health'));
+const Settings = lazy(() => import('./site/settings'));
+
+const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      // A refusal does not get better by asking again.
+      retry: (failures, error) =>
+        failures < 2 && !(error instanceof ApiError && error.status >= 400 && error.status < 500),
+      refetchOnWindowFocus: true,
+    },
+  },
+});
+
+export function App({ nonce }: { nonce: string }) {
+  return (
+    <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+      <Notifications position="bottom-right" containerWidth={380} />
+      <QueryClientProvider client={client}>
+        <Boundary>
+          <BrowserRouter basename="/ui">
+            <Routes>
+              <Route path="/signed-in" element={<SignedIn />} />
+              <Route path="*" element={<Entrance />} />
+            </Routes>
+          </BrowserRouter>
+        </Boundary>
+      </QueryClientProvider>
+    </MantineProvider>
+  );
+}
+
+/** Finds out who is there before anything is shown. */
+function Entrance() {
+  const me = useQuery(queries.me());
+  if (me.data !== undefined) {
+    return (
+      <MeContext value={me.data}>
+        <Pushed>
+          <Pages />
+          <SignInAgain />
+        </Pushed>
+      </MeContext>
+    );
+  }
+  if (me.error instanceof ApiError && me.error.status === 401) return <SignIn />;
+  if (me.error !== null) {
+    return (
+      <main style={{ maxWidth: 560, margin: '15vh auto', padding: 16 }}>
+        <Problem error={me.error} title="Lodge cannot be reached" onRetry={() => void me.refetch()} />
+      </main>
+    );
+  }
+  return (
+    <main style={{ display: 'grid', placeItems: 'center', minHeight: '100dvh' }}>
+      <Loader aria-label="Loading" type="dots" />
+    </main>
+  );
+}
+
+/** Keeps the line to the server open and marks as stale what it says has changed. */
+function Pushed({ children }: { children: ReactNode }) {
+  const live = useMemo(
+    () =>
+      new Live(
+        '/api/v1/events',
+        (event) => {
+          for (const queryKey of staleKeys(topicOf(event.data))) void client.invalidateQueries({ queryKey });
+        },
+        () => void client.invalidateQueries(),
+      ),
+    [],
+  );
+  useEffect(() => live.start(), [live]);
+  return <LiveContext value={live}>{children}</LiveContext>;
+}
+
+function topicOf(data: string): string {
+  try {
+    const value = JSON.parse(data) as { topic?: unknown };
+    return typeof value.topic === 'string' ? value.topic : '';
+  } catch {
+    return '';
+  }
+}
+
+function Pages() {
+  return (
+    <Routes>
+      <Route element={<Frame />}>
+        <Route index element={<Home />} />
+        <Route path="results" element={<Navigate to="/results/files" replace />} />
+        <Route path="results/files" element={needs('results.read', <Files />)} />
+        <Route path="results/uploads" element={needs('results.uploads.read', <Uploads />)} />
+        <Route path="access" element={<Navigate to="/access/people" replace />} />
+        <Route path="access/people" element={needs('users.read', <People />)} />
+        <Route path="access/people/:id" element={needs('users.read', <Person />)} />
+        <Route path="access/roles" element={needs('roles.read', <Roles />)} />
+        <Route path="access/permissions" element={needs('permissions.read', <Permissions />)} />
+        <Route path="access/tokens" element={<Tokens />} />
+        <Route path="access/sessions" element={<Sessions />} />
+        <Route path="access/who-can" element={needs('access.explain', <WhoCan />)} />
+        <Route path="activity" element={needs('audit.read', <AuditLog />)} />
+        <Route path="site" element={<Navigate to="/site/health" replace />} />
+        <Route path="site/health" element={<Health />} />
+        <Route path="site/settings" element={needs('config.read', <Settings />)} />
+        <Route path="*" element={<NotFound />} />
+      </Route>
+    </Routes>
+  );
+}
+
+function needs(action: string, page: ReactNode): ReactNode {
+  return <NeedsPermission action={action}>{page}</NeedsPermission>;
+}

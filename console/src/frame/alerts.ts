@@ -1,0 +1,53 @@
+import { useQuery } from '@tanstack/react-query';
+import { queries } from '../api/queries';
+import type { Dependency, Hub } from '../api/types';
+import { count, span } from '../lib/format';
+import { useNow } from '../lib/now';
+import { useMe } from './me-context';
+import { may } from './may';
+
+export interface Alert {
+  readonly id: string;
+  readonly tone: 'warn' | 'bad';
+  readonly text: string;
+  readonly link: string;
+}
+
+/** What needs somebody, from real data: the hub queue and the health of the site. */
+export function alertsFrom(hub: Hub | undefined, dependencies: readonly Dependency[] | undefined, now: number): Alert[] {
+  const alerts: Alert[] = [];
+  if (hub?.failed) {
+    alerts.push({
+      id: 'failed',
+      tone: 'bad',
+      text: `${count(hub.failed, 'upload')} to the hub failed and will not be tried again by ${hub.failed === 1 ? 'itself' : 'themselves'}.`,
+      link: '/results/uploads?state=failed',
+    });
+  }
+  if (hub?.configured === true && !hub.reachable) {
+    const since = hub.unreachable_since;
+    alerts.push({
+      id: 'hub',
+      tone: 'warn',
+      text: `The hub is unreachable${since ? ` for ${span(now - new Date(since).getTime())}` : ''}; ${count(hub.waiting, 'upload waits', 'uploads wait')}.`,
+      link: '/results/uploads',
+    });
+  }
+  for (const d of dependencies ?? []) {
+    // The hub has its own line above, with more in it.
+    if (isWell(d.state) || d.name === 'hub') continue;
+    alerts.push({ id: `dependency:${d.name}`, tone: 'bad', text: `${d.name}: ${d.detail || d.state}`, link: '/site/health' });
+  }
+  return alerts;
+}
+
+export function isWell(state: string): boolean {
+  return ['ok', 'ready', 'up', 'off', 'not configured', 'unconfigured'].includes(state);
+}
+
+export function useAlerts(): Alert[] {
+  const me = useMe();
+  const hub = useQuery({ ...queries.hub(), enabled: may(me, 'results.uploads.read') });
+  const health = useQuery(queries.health());
+  return alertsFrom(hub.data, health.data?.items, useNow());
+}

@@ -1,0 +1,103 @@
+import {
+  Activity,
+  FileText,
+  HeartPulse,
+  House,
+  KeyRound,
+  type LucideIcon,
+  MonitorSmartphone,
+  SearchCheck,
+  Settings2,
+  ShieldCheck,
+  Tags,
+  UploadCloud,
+  Users,
+} from 'lucide-react';
+import type { Me } from '../api/types';
+import { may } from './may';
+
+export interface Room {
+  readonly path: string;
+  readonly label: string;
+  readonly icon: LucideIcon;
+  /** The action that the caller must have somewhere to see this room; none means everybody. */
+  readonly needs?: string;
+  readonly words: string;
+}
+
+export interface Wing {
+  readonly label: string;
+  readonly rooms: readonly Room[];
+}
+
+/** Every room of the console. A new part adds its wing here and its routes in app.tsx. */
+export const wings: readonly Wing[] = [
+  { label: '', rooms: [{ path: '/', label: 'Home', icon: House, words: 'start overview checklist' }] },
+  {
+    label: 'Results',
+    rooms: [
+      {
+        path: '/results/files',
+        label: 'Files',
+        icon: FileText,
+        needs: 'results.read',
+        words: 'local project tag download upload preview checksum',
+      },
+      {
+        path: '/results/uploads',
+        label: 'Uploads',
+        icon: UploadCloud,
+        needs: 'results.uploads.read',
+        words: 'hub queue final retry delivered failed',
+      },
+    ],
+  },
+  {
+    label: 'Access',
+    rooms: [
+      { path: '/access/people', label: 'People', icon: Users, needs: 'users.read', words: 'users accounts rights disable' },
+      { path: '/access/roles', label: 'Roles', icon: Tags, needs: 'roles.read', words: 'create describe delete' },
+      {
+        path: '/access/permissions',
+        label: 'Permissions',
+        icon: ShieldCheck,
+        needs: 'permissions.read',
+        words: 'matrix grant withdraw rights',
+      },
+      { path: '/access/tokens', label: 'Tokens', icon: KeyRound, words: 'service api key create revoke' },
+      {
+        path: '/access/sessions',
+        label: 'Sessions',
+        icon: MonitorSmartphone,
+        words: 'browser login revoke devices',
+      },
+      {
+        path: '/access/who-can',
+        label: 'Who can…?',
+        icon: SearchCheck,
+        needs: 'access.explain',
+        words: 'explain rule rights auditor',
+      },
+    ],
+  },
+  {
+    label: 'Activity',
+    rooms: [
+      { path: '/activity', label: 'Audit log', icon: Activity, needs: 'audit.read', words: 'timeline history export verify' },
+    ],
+  },
+  {
+    label: 'Site',
+    rooms: [
+      { path: '/site/health', label: 'Health', icon: HeartPulse, words: 'dependencies ready database objects hub' },
+      { path: '/site/settings', label: 'Settings', icon: Settings2, needs: 'config.read', words: 'config version secrets' },
+    ],
+  },
+];
+
+/** The wings with only the rooms that the caller may use. */
+export function wingsFor(me: Me): Wing[] {
+  return wings
+    .map((wing) => ({ ...wing, rooms: wing.rooms.filter((r) => r.needs === undefined || may(me, r.needs)) }))
+    .filter((wing) => wing.rooms.length > 0);
+}
