@@ -161,10 +161,10 @@ func (c *Client) Link(ctx context.Context, bucketID string, f File) error {
 		return nil
 	}
 	done, err := c.linked(ctx, bucketID, f.ID)
-	if status := Status(err); done || (err != nil && (status < 400 || status >= 500)) {
+	if done || (err != nil && !lacks(err)) {
 		return err
 	}
-	// A hub that lets us link but not list is taken at its word.
+	// A hub that lets us link but not list has to be taken at its word.
 	err = c.post(ctx, c.core.at("analysis-bucket-files"), map[string]any{
 		"name": f.Name, "external_id": f.ID, "bucket_id": bucketID, "root": false,
 	})
@@ -189,7 +189,7 @@ func (c *Client) linked(ctx context.Context, bucketID, fileID string) (found boo
 // Check says whether core and storage can be reached and accept our login.
 func (c *Client) Check(ctx context.Context) error {
 	for _, address := range []string{c.core.at("nodes"), c.storage.at("bucket-files")} {
-		if _, err := c.page(ctx, address+"?page%5Blimit%5D=1"); err != nil {
+		if _, err := c.page(ctx, address+"?page%5Blimit%5D=1"); err != nil && !lacks(err) {
 			return err
 		}
 	}

@@ -28,6 +28,8 @@ type refusal struct {
 	status  int
 	code    string
 	message string
+	// page says that the answer was HTML: a gateway's, not the hub's.
+	page bool
 }
 
 func (r *refusal) Error() string {
@@ -48,10 +50,19 @@ func Status(err error) int {
 	return 0
 }
 
+// lacks says that the hub has no such route, or does not let us use it: it is there, and it knows us.
+func lacks(err error) bool {
+	var r *refusal
+	if !errors.As(err, &r) || r.page {
+		return false
+	}
+	return r.status == http.StatusForbidden || r.status == http.StatusNotFound || r.status == http.StatusMethodNotAllowed
+}
+
 // refused reads the hub's error. Its code is the hub's own; for a hub that leaves it out it is the
 // status, and for an answer that is not the hub's at all, such as a gateway's page, "unknown".
 func refused(resp *http.Response) *refusal {
-	r := &refusal{call: resp.Request.Method + " " + resp.Request.URL.Path, status: resp.StatusCode, code: "unknown"}
+	r := &refusal{call: resp.Request.Method + " " + resp.Request.URL.Path, status: resp.StatusCode, code: "unknown", page: isHTML(resp)}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
 		return r

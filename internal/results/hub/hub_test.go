@@ -450,7 +450,7 @@ func TestUploadsAreRepeatedWhenTheTokenIsRefused(t *testing.T) {
 	} {
 		sim.SetMode(hubsim.Mode{Mode: "401-once", Path: "/upload"})
 		_, err := c.Upload(t.Context(), b.StorageID, name, "", tt.size, tt.body)
-		if (err == nil) != tt.ok || (!tt.ok && hub.Status(err) != 401 && !fault.Is(err, fault.Unavailable)) {
+		if (err == nil) != tt.ok || (!tt.ok && hub.Status(err) != 401) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -660,6 +660,31 @@ func TestFiltersAreNotTrusted(t *testing.T) {
 	}
 	if found, err := c.FindUploaded(t.Context(), analysis, "f"); err != nil || len(found) != 0 {
 		t.Errorf("files of other buckets: %+v, %v", found, err)
+	}
+}
+
+// A hub that has no lists but those that the original asks for is still a hub.
+func TestAHubWithoutTheListsThatOnlyWeAskFor(t *testing.T) {
+	t.Parallel()
+	links := 0
+	c := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			links++
+			w.WriteHeader(201)
+			_, _ = io.WriteString(w, `{}`)
+			return
+		}
+		w.WriteHeader(405)
+		_, _ = io.WriteString(w, `{"detail":"Method Not Allowed"}`)
+	})
+	if err := c.Check(t.Context()); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	if found, err := c.FindUploaded(t.Context(), analysis, "f"); err != nil || len(found) != 0 {
+		t.Errorf("find: %v, %v", found, err)
+	}
+	if err := c.Link(t.Context(), analysis, hub.File{ID: analysis, Name: "f"}); err != nil || links != 1 {
+		t.Errorf("%d links, %v", links, err)
 	}
 }
 
