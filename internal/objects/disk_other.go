@@ -1,0 +1,14 @@
+//go:build unix && !linux
+
+package objects
+
+import (
+	"errors"
+	"os"
+)
+
+func syncData(f *os.File) error { return f.Sync() }
+
+func startWriting(*os.File, int64, int64) {}
+
+func setDirect(*os.File, bool) error { return errors.ErrUnsupported }
