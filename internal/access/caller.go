@@ -54,7 +54,10 @@ type Grant struct {
 	Action Action
 }
 
-type callerKey struct{}
+type (
+	callerKey   struct{}
+	decisionKey struct{}
+)
 
 // WithCaller returns a context that carries the caller.
 func WithCaller(ctx context.Context, c *Caller) context.Context {
@@ -76,4 +79,16 @@ func WithGrants(ctx context.Context, grants ...Grant) context.Context {
 	more := *c
 	more.Grants = append(append([]Grant(nil), c.Grants...), grants...)
 	return WithCaller(ctx, &more)
+}
+
+// WithDecision returns a context that carries what was decided, so that the
+// audit record of what follows names the rule.
+func WithDecision(ctx context.Context, d Decision) context.Context {
+	return context.WithValue(ctx, decisionKey{}, d)
+}
+
+// DecisionFrom gives the context's decision; the zero Decision is none.
+func DecisionFrom(ctx context.Context) Decision {
+	d, _ := ctx.Value(decisionKey{}).(Decision)
+	return d
 }
