@@ -99,7 +99,7 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-		fmt.Fprintf(conn, "PUT /things HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n", headers)
+		_, _ = fmt.Fprintf(conn, "PUT /things HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n", headers)
 		in = bufio.NewReader(conn)
 		if first, err = in.ReadString('\n'); err != nil {
 			t.Fatal(err)
@@ -143,8 +143,13 @@ func TestBodyLimits(t *testing.T) {
 		chunked bool
 		status  int
 	}{
-		{"/default", 100, false, 200}, {"/default", 101, false, 413}, {"/default", 100, true, 200}, {"/default", 101, true, 413},
-		{"/small", 10, true, 200}, {"/small", 11, true, 413}, {"/none", 1 << 20, true, 200},
+		{"/default", 100, false, 200},
+		{"/default", 101, false, 413},
+		{"/default", 100, true, 200},
+		{"/default", 101, true, 413},
+		{"/small", 10, true, 200},
+		{"/small", 11, true, 413},
+		{"/none", 1 << 20, true, 200},
 	} {
 		r := httptest.NewRequest("PUT", tt.path, bytes.NewReader(make([]byte, tt.size)))
 		if tt.chunked {
@@ -221,7 +226,7 @@ func TestPanic(t *testing.T) {
 	// A half-sent answer must not look like a whole one.
 	res, err := http.Get("http://" + listen(t, h) + "/after")
 	if err == nil {
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		_, err = io.ReadAll(res.Body)
 	}
 	if err == nil {
@@ -242,7 +247,7 @@ func TestErrorAfterTheAnswerBegan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	if body, err := io.ReadAll(res.Body); err == nil {
 		t.Errorf("the client took %q for the whole", body)
 	}
@@ -344,9 +349,17 @@ func TestCompression(t *testing.T) {
 		"zstd": func(r io.Reader) (io.Reader, error) { return zstd.NewReader(r) },
 	}
 	for _, tt := range []struct{ path, accept, coding string }{
-		{"/long", "", ""}, {"/long", "gzip", "gzip"}, {"/long", "gzip, deflate, br, zstd", "zstd"}, {"/long", "GZIP;q=0.5", "gzip"},
-		{"/long", "gzip;q=0", ""}, {"/long", "zstd; q=0, gzip", "gzip"}, {"/long", "*", ""}, {"/long", "xgzip", ""},
-		{"/short", "gzip", ""}, {"/stream", "gzip, zstd", ""}, {"/failing", "gzip", "gzip"},
+		{"/long", "", ""},
+		{"/long", "gzip", "gzip"},
+		{"/long", "gzip, deflate, br, zstd", "zstd"},
+		{"/long", "GZIP;q=0.5", "gzip"},
+		{"/long", "gzip;q=0", ""},
+		{"/long", "zstd; q=0, gzip", "gzip"},
+		{"/long", "*", ""},
+		{"/long", "xgzip", ""},
+		{"/short", "gzip", ""},
+		{"/stream", "gzip, zstd", ""},
+		{"/failing", "gzip", "gzip"},
 	} {
 		w := do(h, "GET", tt.path, header("Accept-Encoding", tt.accept))
 		if got := w.Header().Get("Content-Encoding"); got != tt.coding {

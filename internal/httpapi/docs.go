@@ -114,6 +114,9 @@ type docsOperation struct {
 	Method, Path, Action, Group string
 }
 
+// where says in words what x-lodge-group says in one.
+var where = map[string]string{Site: "the site", "request": "the group that the request names", "object": "the group of the object"}
+
 // groupsOf sorts the operations by their first tag, then by path.
 func groupsOf(api *huma.OpenAPI) []docsGroup {
 	byTag := map[string][]docsOperation{}
@@ -124,7 +127,7 @@ func groupsOf(api *huma.OpenAPI) []docsGroup {
 			}
 			action, _ := op.Extensions["x-lodge-action"].(string)
 			group, _ := op.Extensions["x-lodge-group"].(string)
-			byTag[op.Tags[0]] = append(byTag[op.Tags[0]], docsOperation{op, method, path, action, group})
+			byTag[op.Tags[0]] = append(byTag[op.Tags[0]], docsOperation{op, method, path, action, where[group]})
 		}
 	}
 	groups := make([]docsGroup, 0, len(byTag))

@@ -30,8 +30,11 @@ func TestForwarded(t *testing.T) {
 		{"a stranger says whatever", outside, map[string][]string{
 			"X-Forwarded-For": {"1.1.1.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"evil.example"}, "Forwarded": {"for=1.1.1.1"}, "X-Real-Ip": {"1.1.1.1"},
 		}, "203.0.113.9 http://example.com "},
-		{"a proxy", proxy, map[string][]string{"X-Forwarded-For": {"198.51.100.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"Lodge.Example:8443"}},
-			"198.51.100.1 https://lodge.example:8443 X-Forwarded-For+X-Forwarded-Host+X-Forwarded-Proto"},
+		{
+			"a proxy", proxy,
+			map[string][]string{"X-Forwarded-For": {"198.51.100.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"Lodge.Example:8443"}},
+			"198.51.100.1 https://lodge.example:8443 X-Forwarded-For+X-Forwarded-Host+X-Forwarded-Proto",
+		},
 		{"the client wrote the left part", proxy, map[string][]string{"X-Forwarded-For": {"1.1.1.1, 198.51.100.1"}}, "198.51.100.1 http://example.com X-Forwarded-For"},
 		{"two proxies", proxy, map[string][]string{"X-Forwarded-For": {"1.1.1.1, 198.51.100.1, 10.9.9.9"}}, "198.51.100.1 http://example.com X-Forwarded-For"},
 		{"several headers are one list", proxy, map[string][]string{"X-Forwarded-For": {"1.1.1.1", "198.51.100.1", "10.9.9.9"}}, "198.51.100.1 http://example.com X-Forwarded-For"},
@@ -43,8 +46,11 @@ func TestForwarded(t *testing.T) {
 		{"IPv6", "[fd00::2]:80", map[string][]string{"X-Forwarded-For": {"2001:db8::1"}}, "2001:db8::1 http://example.com X-Forwarded-For"},
 		{"mapped IPv4 is IPv4", "[::ffff:10.1.2.3]:80", map[string][]string{"X-Forwarded-For": {"::ffff:198.51.100.1"}}, "198.51.100.1 http://example.com X-Forwarded-For"},
 		{"underscores are another header", proxy, map[string][]string{"X_forwarded_for": {"1.1.1.1"}, "X_Forwarded_Proto": {"https"}}, "10.1.2.3 http://example.com "},
-		{"the nearest proxy's word counts", proxy, map[string][]string{"X-Forwarded-Proto": {"https, http"}, "X-Forwarded-Host": {"evil.example", "good.example"}},
-			"10.1.2.3 http://good.example X-Forwarded-Host+X-Forwarded-Proto"},
+		{
+			"the nearest proxy's word counts", proxy,
+			map[string][]string{"X-Forwarded-Proto": {"https, http"}, "X-Forwarded-Host": {"evil.example", "good.example"}},
+			"10.1.2.3 http://good.example X-Forwarded-Host+X-Forwarded-Proto",
+		},
 		{"no other scheme", proxy, map[string][]string{"X-Forwarded-Proto": {"javascript"}}, "10.1.2.3 http://example.com X-Forwarded-Proto"},
 		{"no host with a path", proxy, map[string][]string{"X-Forwarded-Host": {"evil.example/x?"}}, "10.1.2.3 http://example.com X-Forwarded-Host"},
 		{"a neighbour of the network is none", "11.0.0.1:1", map[string][]string{"X-Forwarded-For": {"1.1.1.1"}}, "11.0.0.1 http://example.com "},

@@ -33,7 +33,7 @@ func (s *Server) newDocument(m Mount) *document {
 			OpenAPI: "3.1.0",
 			Info:    &huma.Info{Title: title, Version: version, Description: m.Description},
 			Paths:   map[string]*huma.PathItem{},
-			Components: &huma.Components{Schemas: reg, SecuritySchemes: map[string]*huma.SecurityScheme{
+			Components: &huma.Components{Schemas: reg.Registry, SecuritySchemes: map[string]*huma.SecurityScheme{
 				"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of a trusted issuer, or a service token"},
 				"cookie": {Type: "apiKey", In: "cookie", Name: "lodge_session", Description: "The session of the browser; writes need a same-origin request"},
 				"oidc":   {Type: "openIdConnect", OpenIDConnectURL: s.cfg.OpenIDConnectURL},
@@ -125,9 +125,9 @@ func groupWord(route Route) string {
 	case route.Action == Public:
 		return "none"
 	case route.InService:
-		return "looked up"
+		return "object"
 	case route.Group != nil:
-		return "from the request"
+		return "request"
 	default:
 		return Site
 	}

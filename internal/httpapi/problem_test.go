@@ -32,8 +32,10 @@ func TestProblems(t *testing.T) {
 		{"no kind", cause, 500, `{"kind":"internal","message":"something went wrong on our side; the log has more under this request id","request_id":"ID"}`, "", true},
 		{"internal", fault.Wrap(cause, fault.Internal, "details of ours"), 500, `{"kind":"internal","message":"something went wrong on our side; the log has more under this request id","request_id":"ID"}`, "", true},
 		{"invalid", fault.New(fault.Invalid, "no <b> & c"), 400, `{"kind":"invalid","message":"no <b> & c","request_id":"ID"}`, "", false},
-		{"fields", fault.InvalidFields(fault.Field{Loc: []string{"body", "name"}, Type: "missing", Message: "is required", Input: "hunter2"}), 400,
-			`{"kind":"invalid","message":"the request is not valid","request_id":"ID","fields":[{"loc":["body","name"],"type":"missing","message":"is required"}]}`, "", false},
+		{
+			"fields", fault.InvalidFields(fault.Field{Loc: []string{"body", "name"}, Type: "missing", Message: "is required", Input: "hunter2"}), 400,
+			`{"kind":"invalid","message":"the request is not valid","request_id":"ID","fields":[{"loc":["body","name"],"type":"missing","message":"is required"}]}`, "", false,
+		},
 		{"unauthenticated", fault.New(fault.Unauthenticated, "please log in"), 401, `{"kind":"unauthenticated","message":"please log in","request_id":"ID"}`, "Www-Authenticate: Bearer", false},
 		{"denied", &fault.Error{Kind: fault.Denied, Detail: "you may not", Permission: "audit.read on site"}, 403, `{"kind":"denied","message":"you may not","permission":"audit.read on site","request_id":"ID"}`, "", false},
 		{"missing", fmt.Errorf("get: %w", fault.New(fault.Missing, "no such thing")), 404, `{"kind":"missing","message":"no such thing","request_id":"ID"}`, "", false},

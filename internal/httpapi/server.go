@@ -155,10 +155,22 @@ func spellings(path string) []string {
 	case path == "":
 		return []string{"/{$}"}
 	case strings.HasSuffix(path, "...}"):
-		// The rest may be empty, with the slash before it or without.
-		return []string{path, path[:strings.LastIndexByte(path, '/')]}
+		return []string{path} // see bare
 	default:
 		return []string{path, path + "/{$}"}
+	}
+}
+
+// bare serves "/files" by "/files/{path...}" where no other route does: http.ServeMux would
+// redirect otherwise.
+func (t *tree) bare() {
+	for path, e := range t.endpoints {
+		if !strings.HasSuffix(path, "...}") {
+			continue
+		}
+		if base := path[:strings.LastIndexByte(path, '/')]; base != "" && t.endpoints[base] == nil {
+			t.mux.Handle(base, e)
+		}
 	}
 }
 
@@ -184,6 +196,7 @@ func (s *Server) Handler() http.Handler {
 			if t.owner.Problem == nil {
 				t.owner.Problem = WriteProblem
 			}
+			t.bare()
 			if !t.catchAll {
 				t.mux.Handle("/", &nowhere{server: s, owner: t.owner, metrics: s.metrics.route(t.owner.Name, "unmatched", "any")})
 			}

@@ -41,8 +41,11 @@ func TestMountRefuses(t *testing.T) {
 		{"path field without wildcard", Mount{Routes: []Route{{Method: "GET", Path: "/a", Action: Public, Handle: ok, Doc: Doc{Request: struct {
 			ID string `path:"id"`
 		}{}}}}}, []string{"the path has not"}},
-		{"all findings at once", Mount{Routes: []Route{{Method: "X", Path: "a"}, {Method: "GET", Path: "/b", Handle: ok}}},
-			[]string{"unknown method", "slash", "no handler", "/b: the route names no action"}},
+		{
+			"all findings at once",
+			Mount{Routes: []Route{{Method: "X", Path: "a"}, {Method: "GET", Path: "/b", Handle: ok}}},
+			[]string{"unknown method", "slash", "no handler", "/b: the route names no action"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -258,7 +261,7 @@ func raw(t testing.TB, addr, request string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
