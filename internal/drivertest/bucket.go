@@ -21,7 +21,8 @@ import (
 	"lodge/internal/objects"
 )
 
-// Bucket is the suite for object stores. Each call of open gives an empty one.
+// Bucket is the suite for object stores. Each call of open gives an empty one. It counts
+// what the process allocates, so the test that calls it must not be parallel; most of the suite is.
 func Bucket(t *testing.T, open func(t *testing.T) objects.Bucket) {
 	for name, test := range map[string]func(*testing.T, objects.Bucket){
 		"RoundTrip":    testRoundTrip,
@@ -40,7 +41,7 @@ func Bucket(t *testing.T, open func(t *testing.T) objects.Bucket) {
 		"Check":        func(t *testing.T, b objects.Bucket) { must(t, b.Check(t.Context())) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if name != "BoundedSpace" { // which counts what the whole process allocates
+			if name != "BoundedSpace" { // which nothing may disturb
 				t.Parallel()
 			}
 			test(t, open(t))
@@ -186,7 +187,8 @@ func testList(t *testing.T, b objects.Bucket) {
 			t.Errorf("List(%q) = %q, want %q", prefix, got, expected)
 		}
 	}
-	for range b.List(t.Context(), "") {
+	for _, err := range b.List(t.Context(), "") {
+		must(t, err)
 		break // must not hang or panic
 	}
 	for _, prefix := range []string{"/", "../", "a/../", "a//", "a b", "local/p1/\x00"} {
@@ -237,8 +239,8 @@ func testFailingBody(t *testing.T, b objects.Bucket) {
 	put(t, b, "k", old)
 	errBroken := errors.New("broken")
 	// io.ErrUnexpectedEOF is what a cut-off upload reads as: it must not pass for an end.
-	for _, failure := range []error{errBroken, io.ErrUnexpectedEOF, io.ErrClosedPipe} {
-		for _, size := range []int{0, 1, 64 << 10, 256 << 10, 5 << 20, 8 << 20, 20<<20 + 7} {
+	for _, failure := range []error{errBroken, io.ErrUnexpectedEOF} {
+		for _, size := range []int{0, 1, 64 << 10, 256 << 10, 8 << 20, 20<<20 + 7} {
 			for _, key := range []string{"k", "new/one"} {
 				_, err := b.Put(t.Context(), key, io.MultiReader(bytes.NewReader(random(size)), iotest.ErrReader(failure)))
 				if !errors.Is(err, failure) {

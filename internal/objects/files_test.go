@@ -9,7 +9,6 @@ import (
 )
 
 func TestFiles(t *testing.T) {
-	t.Parallel()
 	drivertest.Bucket(t, func(t *testing.T) objects.Bucket { return openFiles(t, t.TempDir()) })
 }
 

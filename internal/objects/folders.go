@@ -9,6 +9,7 @@ import (
 // folders makes names durable: it flushes folders, once for all who wait.
 type folders struct {
 	root string // what stands above it is none of our business
+	sync func(dir string) error
 
 	mu    sync.Mutex
 	known map[string]bool // folders whose own name is durable
@@ -27,7 +28,7 @@ type flush struct {
 const maxKnown = 1 << 16
 
 func newFolders(root string) *folders {
-	return &folders{root: root, known: map[string]bool{}, busy: map[string]*folder{}}
+	return &folders{root: root, sync: syncFolder, known: map[string]bool{}, busy: map[string]*folder{}}
 }
 
 // create makes a folder and those above it. It is called when one was found missing, so
@@ -98,7 +99,7 @@ func (f *folders) flush(dir string) error {
 	f.mu.Lock()
 	d.running, d.next = mine, nil
 	f.mu.Unlock()
-	mine.err = syncFolder(dir)
+	mine.err = f.sync(dir)
 	f.mu.Lock()
 	d.running = nil
 	if d.next == nil {

@@ -113,7 +113,7 @@ func (p *pipe) feed(r io.Reader, chunk []byte) ([]byte, error) {
 	for {
 		next := p.take()
 		n, end := Fill(r, next)
-		if n == 0 && errors.Is(end, io.EOF) {
+		if end != nil && (n == 0 || !errors.Is(end, io.EOF)) {
 			return chunk, end
 		}
 		select {
@@ -152,7 +152,7 @@ func (p *pipe) release() {
 
 func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
-// Fill, for drivers, reads until p is full or r ends. Unlike io.ReadFull it returns r's own error: io.EOF means
+// Fill is for drivers. It reads until p is full or r ends. Unlike io.ReadFull it returns r's own error: io.EOF means
 // that r came to its proper end, and io.ErrUnexpectedEOF that whatever r reads from was cut off.
 func Fill(r io.Reader, p []byte) (n int, err error) {
 	for idle := 0; n < len(p); {

@@ -63,12 +63,12 @@ func (w *bodyWriter) setDirect(on bool) {
 	w.refused = !w.direct
 }
 
-// Body, for drivers, is what the caller of Put sends: it ends with the context, and its errors say
-// where they are from.
+// Body is for drivers. It reads what the caller of Put sends until the context ends, and its errors
+// say where they are from.
 func Body(ctx context.Context, r io.Reader) io.Reader { return &body{ctx, r} }
 
 type body struct {
-	ctx context.Context //nolint:containedctx // lives as long as one call
+	ctx context.Context // lives as long as one call
 	r   io.Reader
 }
 
