@@ -236,10 +236,7 @@ func TestUpsertRuns(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := t.Context()
 		set := database.Upsert(db.Dialect(), "site_values", []string{"name"}, []string{"value", "created_at"})
-		keep := database.Upsert(db.Dialect(), "idp_records", []string{"kind", "id"}, nil)
-		if !strings.Contains(keep, "kind, id") {
-			t.Errorf("unexpected statement %s", keep)
-		}
+		keep := database.InsertAbsent(db.Dialect(), "site_values", []string{"name"}, []string{"value", "created_at"})
 		for _, value := range []string{"one", "two"} {
 			if _, err := db.Exec(ctx, set, "k", value, 7); err != nil {
 				t.Fatal(err)
@@ -248,6 +245,13 @@ func TestUpsertRuns(t *testing.T) {
 			if err := db.QueryRow(ctx, "SELECT value FROM site_values WHERE name = ?", "k").Scan(&got); err != nil || got != value {
 				t.Errorf("the value is %q (%v), want %q", got, err, value)
 			}
+		}
+		if _, err := db.Exec(ctx, keep, "k", "three", 8); err != nil {
+			t.Fatal(err)
+		}
+		var kept string
+		if err := db.QueryRow(ctx, "SELECT value FROM site_values WHERE name = ?", "k").Scan(&kept); err != nil || kept != "two" {
+			t.Errorf("the value became %q, %v, want it left as it was", kept, err)
 		}
 		pair := database.Upsert(db.Dialect(), "user_roles", []string{"user_id", "role"}, nil)
 		if _, err := db.Exec(ctx, "INSERT INTO users (id, issuer, subject, name, email, admin, disabled, created_at, seen_at) VALUES ('u', '', '', '', '', 0, 0, 0, 0)"); err != nil {

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,37 +15,38 @@ func Time(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
 // Upsert writes the statement that inserts a row with the key columns and the other
 // columns, in this order, or sets the other columns when the keys are there already.
-// Without other columns it leaves an existing row as it is.
 func Upsert(d Dialect, table string, keys, columns []string) string {
-	all := append(append([]string(nil), keys...), columns...)
-	var b strings.Builder
-	b.WriteString("INSERT INTO " + table + " (" + strings.Join(all, ", ") + ") VALUES (?")
-	b.WriteString(strings.Repeat(", ?", len(all)-1))
-	b.WriteString(")")
-	if d == MySQL {
-		b.WriteString(" ON DUPLICATE KEY UPDATE ")
-		if len(columns) == 0 {
-			b.WriteString(keys[0] + " = " + keys[0])
-		}
-	} else {
-		b.WriteString(" ON CONFLICT (" + strings.Join(keys, ", ") + ") DO ")
-		if len(columns) == 0 {
-			b.WriteString("NOTHING")
-		} else {
-			b.WriteString("UPDATE SET ")
-		}
-	}
-	for i, c := range columns {
-		if i > 0 {
-			b.WriteString(", ")
-		}
+	return insert(d, table, keys, columns, columns)
+}
+
+// InsertAbsent writes the statement that inserts a row with the key columns and the other
+// columns, in this order, or leaves the row as it is when the keys are there already.
+func InsertAbsent(d Dialect, table string, keys, columns []string) string {
+	return insert(d, table, keys, columns, nil)
+}
+
+// insert writes a statement that sets the columns in update when the keys are there already.
+func insert(d Dialect, table string, keys, columns, update []string) string {
+	all := slices.Concat(keys, columns)
+	statement := "INSERT INTO " + table + " (" + strings.Join(all, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(all)-1) + ")"
+	set := make([]string, len(update))
+	for i, c := range update {
 		if d == MySQL {
-			b.WriteString(c + " = VALUES(" + c + ")")
+			set[i] = c + " = VALUES(" + c + ")"
 		} else {
-			b.WriteString(c + " = excluded." + c)
+			set[i] = c + " = excluded." + c
 		}
 	}
-	return b.String()
+	switch {
+	case d == MySQL && len(set) == 0:
+		// INSERT IGNORE would ignore more than that the keys are there.
+		return statement + " ON DUPLICATE KEY UPDATE " + keys[0] + " = " + keys[0]
+	case d == MySQL:
+		return statement + " ON DUPLICATE KEY UPDATE " + strings.Join(set, ", ")
+	case len(set) == 0:
+		return statement + " ON CONFLICT (" + strings.Join(keys, ", ") + ") DO NOTHING"
+	}
+	return statement + " ON CONFLICT (" + strings.Join(keys, ", ") + ") DO UPDATE SET " + strings.Join(set, ", ")
 }
 
 // Contains is the pattern of texts that contain the given one, for LIKE ? ESCAPE '!'.

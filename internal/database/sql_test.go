@@ -38,6 +38,19 @@ func TestUpsert(t *testing.T) {
 	}
 }
 
+func TestInsertAbsent(t *testing.T) {
+	t.Parallel()
+	for dialect, want := range map[Dialect]string{
+		SQLite:   "INSERT INTO t (a, b, c) VALUES (?, ?, ?) ON CONFLICT (a, b) DO NOTHING",
+		Postgres: "INSERT INTO t (a, b, c) VALUES (?, ?, ?) ON CONFLICT (a, b) DO NOTHING",
+		MySQL:    "INSERT INTO t (a, b, c) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE a = a",
+	} {
+		if got := InsertAbsent(dialect, "t", []string{"a", "b"}, []string{"c"}); got != want {
+			t.Errorf("InsertAbsent on %s:\n got %s\nwant %s", dialect, got, want)
+		}
+	}
+}
+
 func TestContains(t *testing.T) {
 	t.Parallel()
 	if got, want := Contains("50%_of!"), "%50!%!_of!!%"; got != want {

@@ -15,14 +15,15 @@ import (
 	"lodge/internal/database/databasetest"
 )
 
-// hold keeps the writer busy, and returns when n callers wait behind it and it was let go.
+// hold keeps the writer busy until it is released, so that callers gather behind it.
 func hold(t *testing.T, db *database.DB) (release func()) {
 	t.Helper()
-	begun, let := make(chan struct{}), make(chan struct{})
+	begun, let := make(chan struct{}, 2), make(chan struct{})
 	ended := make(chan error, 1)
 	go func() {
 		ended <- db.Tx(t.Context(), func(*database.Tx) error {
-			close(begun)
+			// It may run twice.
+			begun <- struct{}{}
 			<-let
 			return nil
 		})
