@@ -1,0 +1,113 @@
+package results
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"lodge/internal/database"
+	"lodge/internal/fault"
+)
+
+// linkState is what is known of the way to the hub: in this process, from its own calls.
+type linkState struct {
+	mu          sync.Mutex
+	known       bool
+	unreachable time.Time // since when; zero while the hub answers
+	reason      string
+}
+
+// note learns from a call's outcome. Only silence counts: a hub that answers, however wrongly, is there.
+func (l *linkState) note(now time.Time, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil, fault.Is(err, fault.Missing), fault.Is(err, fault.Upstream):
+		l.known, l.unreachable, l.reason = true, time.Time{}, ""
+	case fault.Is(err, fault.Timeout), fault.Is(err, fault.Unavailable):
+		if l.unreachable.IsZero() {
+			l.unreachable = now
+		}
+		l.known, l.reason = true, inWords(err)
+	default: // our own failure, or a caller that went away, says nothing about the hub
+	}
+}
+
+// state gives since when the hub is unreachable (zero: it is not), why, and whether it was asked yet.
+func (l *linkState) state() (since time.Time, reason string, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unreachable, l.reason, l.known
+}
+
+// watchPause is how often an idle site asks whether its hub is there.
+const watchPause = 15 * time.Second
+
+// runHubWatch notices when the hub goes and comes, and lets nothing wait for it that need not.
+func (s *Service) runHubWatch(ctx context.Context) error {
+	tick := time.NewTicker(watchPause)
+	defer tick.Stop()
+	for {
+		before, _, known := s.link.state()
+		s.link.note(s.now(), s.hub.Check(ctx))
+		now, reason, _ := s.link.state()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case before.IsZero() && !now.IsZero():
+			s.log.Warn("the hub cannot be reached; final results wait", "reason", reason)
+			s.cfg.Changed("uploads", "", "")
+		case now.IsZero(): // also at start: who knows how long it was there before us
+			if known && before.IsZero() {
+				break
+			}
+			if known {
+				s.log.Info("the hub can be reached again")
+			}
+			s.cfg.Changed("uploads", "", "")
+			if err := s.hurry(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("uploads wait longer than they need to", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// hurry makes the uploads due that wait for a hub that was away.
+func (s *Service) hurry(ctx context.Context) error {
+	const batch = 100
+	for last := ""; ; {
+		ids, err := s.store.queuedUploads(ctx, batch, last)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		err = s.store.db.Tx(ctx, func(tx *database.Tx) error {
+			for _, id := range ids {
+				if err := s.queue.Retry(ctx, tx, uploadKind, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		s.queue.Wake(uploadKind)
+		last = ids[len(ids)-1]
+	}
+}
+
+// CheckHub says how the hub is, for readiness and health pages. Without a hub all is well: nothing is
+// expected of one.
+func (s *Service) CheckHub(ctx context.Context) error {
+	if s.hub == nil {
+		return nil
+	}
+	err := s.hub.Check(ctx)
+	s.link.note(s.now(), err)
+	return err
+}

@@ -1,0 +1,151 @@
+package results
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lodge/internal/access"
+	"lodge/internal/audit"
+	"lodge/internal/database"
+	"lodge/internal/fault"
+	"lodge/internal/work"
+)
+
+// visible is which projects the caller may do the action on, an analysis's own included.
+func (s *Service) visible(ctx context.Context, action access.Action) (caller, scope, error) {
+	who, err := s.identify(ctx)
+	if err != nil {
+		return who, scope{}, err
+	}
+	if who.isAnalysis {
+		project, err := s.projectOf(ctx, who.analysis)
+		switch {
+		case err == nil:
+			ctx = asAnalysis(ctx, project)
+		case fault.Is(err, fault.Missing): // the rule gives nothing then; permissions may
+		default:
+			return who, scope{}, err
+		}
+	}
+	groups, all, err := s.access.Groups(ctx, action)
+	return who, scope{groups, all}, err
+}
+
+// findUpload finds an upload that the caller may see: its own analysis's, or one of a project that it
+// may see uploads of.
+func (s *Service) findUpload(ctx context.Context, id string) (upload, error) {
+	missing := fault.New(fault.Missing, "Upload with ID %s does not exist", id)
+	who, err := s.identify(ctx)
+	if err != nil {
+		return upload{}, err
+	}
+	u, err := s.store.upload(ctx, s.store.db, id)
+	if errors.Is(err, errNoRow) {
+		return upload{}, missing
+	}
+	if err != nil {
+		return upload{}, err
+	}
+	if who.isAnalysis && canonicalOr(who.analysis) == u.Analysis {
+		return u, nil
+	}
+	_, err = s.require(ctx, ReadUploads, u.Project, "uploads/"+id)
+	return u, hide(err, "Upload with ID %s does not exist", id)
+}
+
+// retryUpload makes the next attempt due now, also of an upload that was set aside.
+func (s *Service) retryUpload(ctx context.Context, id string) (upload, error) {
+	u, err := s.findUpload(ctx, id)
+	if err != nil {
+		return upload{}, err
+	}
+	rule, err := s.require(ctx, WriteUploads, u.Project, "uploads/"+id)
+	if err != nil {
+		return upload{}, err
+	}
+	switch u.State() {
+	case stateDelivered:
+		return upload{}, fault.New(fault.Conflict, "The upload has been delivered already")
+	case stateSending:
+		return upload{}, fault.New(fault.Conflict, "The upload is being sent right now")
+	}
+	err = s.store.db.Tx(ctx, func(tx *database.Tx) error {
+		retry := s.queue.Retry
+		if u.WorkState == "" {
+			retry = func(ctx context.Context, tx *database.Tx, kind, id string) error {
+				return s.queue.Add(ctx, tx, kind, id, s.now())
+			}
+		}
+		if err := retry(ctx, tx, uploadKind, id); err != nil {
+			return err
+		}
+		return s.audit.Record(ctx, tx, audit.Entry{
+			Action: string(WriteUploads), Group: nameOr(u.Project, string(access.Site)), Object: "uploads/" + id,
+			Outcome: audit.Allowed, Rule: rule, Detail: "retry",
+		})
+	})
+	if err != nil {
+		return upload{}, fmt.Errorf("retry upload: %w", err)
+	}
+	s.queue.Wake(uploadKind)
+	s.cfg.Changed("uploads", u.Project, id)
+	return s.store.upload(ctx, s.store.db, id)
+}
+
+// deleteUpload takes an upload out of the queue, with its file.
+func (s *Service) deleteUpload(ctx context.Context, id string) error {
+	u, err := s.findUpload(ctx, id)
+	if err != nil {
+		return err
+	}
+	rule, err := s.require(ctx, WriteUploads, u.Project, "uploads/"+id)
+	if err != nil {
+		return err
+	}
+	if u.WorkState == work.Running && u.Delivered == nil {
+		return fault.New(fault.Conflict, "The upload is being sent right now; try again in a moment")
+	}
+	_, err = s.removeUpload(ctx, id, rule, "removed in state "+string(u.State()))
+	return err
+}
+
+// removeUpload removes an upload with its work, its file and its object.
+func (s *Service) removeUpload(ctx context.Context, id, rule, why string) (found bool, err error) {
+	var u upload
+	var file storedFile
+	err = s.store.db.Tx(ctx, func(tx *database.Tx) error {
+		found = false
+		var err error
+		if u, err = s.store.upload(ctx, tx, id); errors.Is(err, errNoRow) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		found = true
+		if file, err = s.store.file(ctx, tx, kindFinal, u.FileID); err != nil && !errors.Is(err, errNoRow) {
+			return err
+		}
+		if err := s.queue.Remove(ctx, tx, uploadKind, id); err != nil {
+			return err
+		}
+		if err := s.store.deleteUpload(ctx, tx, id); err != nil {
+			return err
+		}
+		if err := s.store.deleteFile(ctx, tx, u.FileID); err != nil {
+			return err
+		}
+		return s.audit.Record(ctx, tx, audit.Entry{
+			Action: string(WriteUploads), Group: nameOr(u.Project, string(access.Site)), Object: "uploads/" + id,
+			Outcome: audit.Allowed, Rule: rule, Detail: why,
+		})
+	})
+	if err != nil {
+		return found, fmt.Errorf("remove upload: %w", err)
+	}
+	if found {
+		s.discard(ctx, file.Key)
+		s.cfg.Changed("uploads", u.Project, id)
+	}
+	return found, nil
+}
