@@ -16,6 +16,7 @@ import (
 
 	"lodge/internal/database"
 	"lodge/internal/database/databasetest"
+	"lodge/internal/drivertest/services"
 	"lodge/internal/fault"
 )
 
@@ -499,4 +500,55 @@ func TestSQLiteFull(t *testing.T) {
 	}
 	group.Wait()
 	wantNames(t, db)
+}
+
+// Every way to use a server that went away says so, and none hangs.
+func TestServerGoesAway(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(context.Context) (*services.Server, error){
+		"PostgreSQL": services.StartPostgres, "MariaDB": services.StartMariaDB,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := t.Context()
+			server, err := start(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = server.Stop() })
+			db := databasetest.Open(t, server.URL)
+			ways := map[string]func() error{
+				"Ping":     func() error { return db.Ping(ctx) },
+				"Tx":       func() error { return db.Tx(ctx, func(*database.Tx) error { return nil }) },
+				"QueryRow": func() error { var n int; return db.QueryRow(ctx, "SELECT 1").Scan(&n) },
+				"Query": func() error {
+					rows, err := db.Query(ctx, "SELECT 1")
+					if err != nil {
+						return err
+					}
+					defer func() { _ = rows.Close() }()
+					return rows.Err()
+				},
+				"Exec": func() error { _, err := db.Exec(ctx, "DELETE FROM t"); return err },
+			}
+			if _, err := db.Exec(ctx, "CREATE TABLE t (n INTEGER)"); err != nil {
+				t.Fatal(err)
+			}
+			during := db.Tx(ctx, func(tx *database.Tx) error {
+				if err := server.Stop(); err != nil {
+					t.Error(err)
+				}
+				_, err := tx.Exec(ctx, "DELETE FROM t")
+				return err
+			})
+			if !fault.Is(during, fault.Unavailable) {
+				t.Errorf("a transaction under way said %v, want unavailable", during)
+			}
+			for way, use := range ways {
+				if err := use(); !fault.Is(err, fault.Unavailable) {
+					t.Errorf("%s said %v, want unavailable", way, err)
+				}
+			}
+		})
+	}
 }

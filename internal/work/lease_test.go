@@ -30,7 +30,7 @@ func TestDutyHandover(t *testing.T) {
 		holder := make(chan int, 3)
 		var stops []func()
 		for i := range 3 {
-			stops = append(stops, start(t, runner{queue(t, db, time.Now).Lease("duty", 2*time.Second), func(ctx context.Context) error {
+			stops = append(stops, start(t, runner{queue(t, db, time.Now).Lease("duty", 4*time.Second), func(ctx context.Context) error {
 				if busy.Add(1) != 1 {
 					t.Error("two replicas have the duty")
 				}
@@ -107,7 +107,7 @@ func TestLostDutyEnds(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		c := newClock()
 		begun, ended := make(chan struct{}), make(chan struct{})
-		start(t, runner{queue(t, db, c.now).Lease("duty", 40*time.Millisecond), func(ctx context.Context) error {
+		start(t, runner{queue(t, db, c.now).Lease("duty", 400*time.Millisecond), func(ctx context.Context) error {
 			begun <- struct{}{}
 			<-ctx.Done()
 			ended <- struct{}{}

@@ -260,7 +260,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 		q := queue(t, db, time.Now)
 		add(t, db, q, "long", time.Now())
 		cfg := quick
-		cfg.Lease = 500 * time.Millisecond
+		cfg.Lease = 1500 * time.Millisecond
 		begun, let := make(chan struct{}), make(chan struct{})
 		var calls atomic.Int32
 		fn := func(context.Context, string) *work.Outcome {
@@ -280,11 +280,11 @@ func TestLeaseIsRenewed(t *testing.T) {
 			return us
 		}
 		first := lease()
-		until(t, "it has run for longer than its lease", func() bool { return lease() > first+2*cfg.Lease.Microseconds() })
+		until(t, "it has run for longer than its lease", func() bool { return lease() > first+cfg.Lease.Microseconds() })
 		stopped := make(chan struct{})
 		go func() { defer close(stopped); stop() }()
 		second := lease()
-		until(t, "it has gone on for as long while stopping", func() bool { return lease() > second+2*cfg.Lease.Microseconds() })
+		until(t, "it has gone on for as long while stopping", func() bool { return lease() > second+cfg.Lease.Microseconds() })
 		close(let)
 		<-stopped
 		if got := get(t, db, q, "long"); got.State != work.Done || calls.Load() != 1 {
@@ -300,12 +300,12 @@ func TestRemovedWhileItRuns(t *testing.T) {
 		q := queue(t, db, time.Now)
 		add(t, db, q, "gone", time.Now())
 		cfg := quick
-		cfg.Lease = 60 * time.Millisecond
-		begun, ended := make(chan struct{}), make(chan struct{})
+		cfg.Lease = time.Second
+		begun, ended := make(chan struct{}, 1), make(chan struct{}, 1)
 		start(t, q.Worker(kind, cfg, func(ctx context.Context, _ string) *work.Outcome {
-			close(begun)
+			begun <- struct{}{}
 			<-ctx.Done()
-			close(ended)
+			ended <- struct{}{}
 			return nil
 		}))
 		<-begun
