@@ -68,6 +68,7 @@ type Service struct {
 	db        *database.DB
 	bus       *bus.Bus
 	record    Recorder
+	refused   func(ctx context.Context, action Action, object string) error
 	catalogue []ActionInfo
 	now       func() time.Time
 	log       *slog.Logger
@@ -90,6 +91,14 @@ func New(db *database.DB, b *bus.Bus, record Recorder, catalogue []ActionInfo, n
 	s := &Service{db: db, bus: b, record: record, catalogue: sorted, now: now, log: log}
 	s.admins.Store(new([]string))
 	return s
+}
+
+// OnRefusal has fn record every change that is refused after the edge let it
+// pass, because the caller would give a right that they lack. The context carries
+// the caller and the decision. When fn fails, so does the request. Call it before
+// the service is used.
+func (s *Service) OnRefusal(fn func(ctx context.Context, action Action, object string) error) {
+	s.refused = fn
 }
 
 // Catalogue lists every action there is, by name.

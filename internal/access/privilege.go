@@ -22,9 +22,21 @@ type giver struct {
 	admin bool
 }
 
-// change makes one change by the context's caller: it requires the action on the
-// site, lets no other change come between, and makes it hold at once.
-func (s *Service) change(ctx context.Context, action Action, fn func(ctx context.Context, tx *database.Tx, by giver) error) error {
+// change makes one change of an object by the context's caller: it requires the
+// action on the site, lets no other change come between, makes it hold at once,
+// and has a refusal recorded.
+func (s *Service) change(ctx context.Context, action Action, object string, fn func(ctx context.Context, tx *database.Tx, by giver) error) error {
+	err := s.attempt(ctx, action, fn)
+	if s.refused == nil || !fault.Is(err, fault.Denied) {
+		return err
+	}
+	if unrecorded := s.refused(WithDecision(ctx, Decision{false, err.Error()}), action, object); unrecorded != nil {
+		return unrecorded
+	}
+	return err
+}
+
+func (s *Service) attempt(ctx context.Context, action Action, fn func(ctx context.Context, tx *database.Tx, by giver) error) error {
 	d, err := s.Require(ctx, action, Site)
 	if err != nil {
 		return err

@@ -253,6 +253,14 @@ func TestPrivileges(t *testing.T) {
 	permit := func(ctx context.Context, g Grant) func() error {
 		return func() error { _, err := h.Permit(ctx, g); return err }
 	}
+	var refused []string
+	h.OnRefusal(func(ctx context.Context, action Action, object string) error {
+		if d := DecisionFrom(ctx); d.Allowed || d.Rule == "" || CallerFrom(ctx) == nil {
+			t.Errorf("the refusal of %s carries %+v", object, d)
+		}
+		refused = append(refused, string(action)+" "+object)
+		return nil
+	})
 	for _, c := range []struct {
 		name       string
 		call       func() error
@@ -295,6 +303,12 @@ func TestPrivileges(t *testing.T) {
 			t.Errorf("%s: got %#v, want denied for %q", c.name, err, c.permission)
 		}
 	}
+	// All but the two for tokens, which are recorded by whoever makes tokens.
+	if len(refused) != 15 || refused[0] != "users.write users/"+self || refused[8] != "permissions.write permissions/people/lab/results.read" {
+		t.Errorf("%d refusals are recorded: %v", len(refused), refused)
+	}
+	h.OnRefusal(func(context.Context, Action, string) error { return fault.New(fault.Full, "no room") })
+	wantKind(t, h.GiveRole(ann, self, "reader"), fault.Full)
 	for name, call := range map[string]func() error{
 		"an empty role":                 func() error { return h.GiveRole(ann, self, "empty") },
 		"a role whose rights one has":   func() error { return h.GiveRole(eve, self, "reader") },

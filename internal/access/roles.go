@@ -70,7 +70,7 @@ func (s *Service) CreateRole(ctx context.Context, name Role, description string)
 		return RoleInfo{}, err
 	}
 	r := RoleInfo{Name: name, Description: clean(description, maxDescription), Created: database.Time(database.Micros(s.now()))}
-	err := s.change(ctx, "roles.write", func(ctx context.Context, tx *database.Tx, _ giver) error {
+	err := s.change(ctx, "roles.write", "roles/"+string(name), func(ctx context.Context, tx *database.Tx, _ giver) error {
 		// Tokens may carry a role that Lodge does not know. Whatever it had before it was deleted is gone.
 		if _, err := tx.Exec(ctx, "INSERT INTO roles (name, description, created_at) VALUES (?, ?, ?)",
 			string(r.Name), r.Description, database.Micros(r.Created)); err != nil {
@@ -87,7 +87,7 @@ func (s *Service) CreateRole(ctx context.Context, name Role, description string)
 // DescribeRole changes a role's description.
 func (s *Service) DescribeRole(ctx context.Context, name Role, description string) (RoleInfo, error) {
 	var r RoleInfo
-	err := s.change(ctx, "roles.write", func(ctx context.Context, tx *database.Tx, _ giver) (err error) {
+	err := s.change(ctx, "roles.write", "roles/"+string(name), func(ctx context.Context, tx *database.Tx, _ giver) (err error) {
 		if r, err = mustRole(ctx, tx, name); err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (s *Service) DescribeRole(ctx context.Context, name Role, description strin
 
 // DeleteRole deletes a role, takes it from everybody, and with it what it carried.
 func (s *Service) DeleteRole(ctx context.Context, name Role) error {
-	return s.change(ctx, "roles.write", func(ctx context.Context, tx *database.Tx, _ giver) error {
+	return s.change(ctx, "roles.write", "roles/"+string(name), func(ctx context.Context, tx *database.Tx, _ giver) error {
 		r, err := mustRole(ctx, tx, name)
 		if err != nil {
 			return err
@@ -170,7 +170,7 @@ func (s *Service) Permit(ctx context.Context, g Grant) (Permission, error) {
 		return Permission{}, together(err)
 	}
 	p := Permission{Role: g.Role, Group: g.Group, Action: g.Action, Created: database.Time(database.Micros(s.now()))}
-	err := s.change(ctx, "permissions.write", func(ctx context.Context, tx *database.Tx, by giver) error {
+	err := s.change(ctx, "permissions.write", g.object(), func(ctx context.Context, tx *database.Tx, by giver) error {
 		if _, err := mustRole(ctx, tx, g.Role); err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (s *Service) Permit(ctx context.Context, g Grant) (Permission, error) {
 
 // Forbid takes a right from a role; fault.Missing when it has none.
 func (s *Service) Forbid(ctx context.Context, g Grant) error {
-	return s.change(ctx, "permissions.write", func(ctx context.Context, tx *database.Tx, _ giver) error {
+	return s.change(ctx, "permissions.write", g.object(), func(ctx context.Context, tx *database.Tx, _ giver) error {
 		done, err := tx.Exec(ctx, "DELETE FROM permissions WHERE role = ? AND group_name = ? AND action = ?",
 			clean(string(g.Role), maxRole), clean(string(g.Group), maxGroup), clean(string(g.Action), maxRole))
 		if err != nil {

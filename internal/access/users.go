@@ -89,7 +89,7 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if u.Name == "" {
 		u.Name = u.Subject
 	}
-	err := s.change(ctx, "users.write", func(ctx context.Context, tx *database.Tx, by giver) error {
+	err := s.change(ctx, "users.write", object(u), func(ctx context.Context, tx *database.Tx, by giver) error {
 		// Whom the configuration makes an administrator would become one at the next start.
 		if u.Admin || s.configuredAdmin(u.Issuer, u.Subject, u.Name) != notConfigured {
 			if err := by.mustBeAdmin("make an administrator"); err != nil {
@@ -124,7 +124,7 @@ type UserChange struct {
 // the rights that come with it.
 func (s *Service) ChangeUser(ctx context.Context, id string, c UserChange) (User, error) {
 	var u User
-	err := s.change(ctx, "users.write", func(ctx context.Context, tx *database.Tx, by giver) error {
+	err := s.change(ctx, "users.write", "users/"+id, func(ctx context.Context, tx *database.Tx, by giver) error {
 		old, err := mustUser(ctx, tx, id)
 		if err != nil {
 			return err
@@ -146,7 +146,7 @@ func (s *Service) ChangeUser(ctx context.Context, id string, c UserChange) (User
 
 // GiveRole gives a user one more role. Giving it twice changes nothing.
 func (s *Service) GiveRole(ctx context.Context, id string, role Role) error {
-	return s.change(ctx, "users.write", func(ctx context.Context, tx *database.Tx, by giver) error {
+	return s.change(ctx, "users.write", "users/"+id, func(ctx context.Context, tx *database.Tx, by giver) error {
 		old, err := mustUser(ctx, tx, id)
 		if err != nil {
 			return err
@@ -159,7 +159,7 @@ func (s *Service) GiveRole(ctx context.Context, id string, role Role) error {
 
 // TakeRole takes a role from a user. Taking one that they do not have changes nothing.
 func (s *Service) TakeRole(ctx context.Context, id string, role Role) error {
-	return s.change(ctx, "users.write", func(ctx context.Context, tx *database.Tx, by giver) error {
+	return s.change(ctx, "users.write", "users/"+id, func(ctx context.Context, tx *database.Tx, by giver) error {
 		old, err := mustUser(ctx, tx, id)
 		if err != nil {
 			return err
