@@ -17,23 +17,27 @@ import (
 	"time"
 )
 
-// keeperScript runs a server and waits for the end of its standard input, a pipe that the
-// starter holds: it closes when the starter stops the server, ends, panics or is killed.
+// keeperScript runs every line of its standard input beside itself, which is one of our
+// commands, and waits for the end of it: the pipe closes when the starter stops the server,
+// ends, panics or is killed. Then whatever runs is ended, and the folder goes.
 const keeperScript = `
-dir=$1 signal=$2
-shift 2
-"$@" >"$dir/log" 2>&1 </dev/null &
-pid=$!
-echo $pid >"$dir/pid"
+dir=$1 signal=$2 pid=
 stop() {
 	trap '' TERM INT HUP
-	kill -s "$signal" $pid 2>/dev/null
-	wait $pid
+	if [ -n "$pid" ]; then
+		kill -s "$signal" "$pid" 2>/dev/null
+		kill -s TERM 0
+		wait
+	fi
 	rm -rf "$dir"
 	exit 0
 }
 trap stop TERM INT HUP
-while read -r _; do :; done
+while read -r line; do
+	eval "$line" >"$dir/log" 2>&1 </dev/null &
+	pid=$!
+	echo $pid >"$dir/pid"
+done
 stop
 `
 
@@ -50,8 +54,9 @@ type Server struct {
 	// URL holds the login of an administrator.
 	URL string
 
+	dir    string
 	keeper *exec.Cmd
-	pipe   io.Closer
+	pipe   io.WriteCloser
 }
 
 // Stop ends the server and removes its folder. Stopping again does nothing.
@@ -74,8 +79,9 @@ type recipe struct {
 	// asUser runs it as somebody else when we are root, which it refuses to be run by.
 	asUser string
 	env    []string
-	// prepare makes what the server needs in its folder, before the first start.
-	prepare func(ctx context.Context, run runner, dir string) error
+	// prepare writes what the server needs into its folder, and gives the command that does
+	// the rest before the first start, or nil.
+	prepare func(dir string) (command []string, err error)
 	// command listens on the loopback port.
 	command func(dir string, port int) []string
 	url     func(port int) string
@@ -83,16 +89,26 @@ type recipe struct {
 	ready func(ctx context.Context, url string) error
 }
 
-// runner runs a program to its end, as the server's user.
-type runner func(ctx context.Context, program string, args ...string) error
-
 // start runs a server and waits until it answers.
-func (r recipe) start(ctx context.Context) (_ *Server, err error) {
+func (r recipe) start(ctx context.Context) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "lodge-"+r.name+"-")
+	s, err := r.keep()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", r.name, err)
+	}
+	if err := r.bringUp(ctx, s); err != nil {
+		said, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+		return nil, errors.Join(fmt.Errorf("start %s: %w; it said:\n%s", r.name, err, bytes.TrimSpace(said)), s.Stop())
+	}
+	return s, nil
+}
+
+// keep makes the folder and starts the keeper of all that is to come.
+func (r recipe) keep() (_ *Server, err error) {
+	dir, err := os.MkdirTemp("", "lodge-"+r.name+"-")
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -101,36 +117,10 @@ func (r recipe) start(ctx context.Context) (_ *Server, err error) {
 	}()
 	as, err := credential(r.asUser, dir)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", r.name, err)
-	}
-	run := func(ctx context.Context, program string, args ...string) error {
-		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Credential: as}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, bytes.TrimSpace(out))
-		}
-		return nil
-	}
-	if err := r.prepare(ctx, run, dir); err != nil {
-		return nil, fmt.Errorf("start %s: %w", r.name, err)
-	}
-	// Somebody may take the free port before the server does.
-	for range 3 {
-		var s *Server
-		if s, err = r.attempt(ctx, as, dir); !errors.Is(err, errExited) {
-			return s, err
-		}
-	}
-	return nil, err
-}
-
-func (r recipe) attempt(ctx context.Context, as *syscall.Credential, dir string) (*Server, error) {
-	port, err := freePort()
-	if err != nil {
 		return nil, err
 	}
-	keeper := exec.Command("sh", append([]string{"-c", keeperScript, "keeper", dir, r.stop}, r.command(dir, port)...)...)
+	// Its life is the pipe's and no context's.
+	keeper := exec.CommandContext(context.Background(), "sh", "-c", keeperScript, "keeper", dir, r.stop)
 	keeper.Dir = dir
 	keeper.Env = append(keeper.Environ(), r.env...)
 	// A group of its own: a Ctrl-C is for the tests, the keeper tidies up after them.
@@ -139,47 +129,80 @@ func (r recipe) attempt(ctx context.Context, as *syscall.Credential, dir string)
 	if err != nil {
 		return nil, err
 	}
-	if err := keeper.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", r.name, err)
-	}
-	s := &Server{URL: r.url(port), keeper: keeper, pipe: pipe}
-	if err := r.await(ctx, s, dir); err != nil {
-		text, _ := os.ReadFile(filepath.Join(dir, "log"))
-		if errors.Is(err, errExited) {
-			// The folder is needed for the next attempt: only the keeper goes.
-			_ = syscall.Kill(-keeper.Process.Pid, syscall.SIGKILL)
-			_ = pipe.Close()
-			_ = keeper.Wait()
-		} else {
-			_ = s.Stop()
-		}
-		return nil, fmt.Errorf("start %s: %w; it said:\n%s", r.name, err, bytes.TrimSpace(text))
-	}
-	return s, nil
+	return &Server{dir: dir, keeper: keeper, pipe: pipe}, keeper.Start()
 }
 
-// await returns when the server answers.
-func (r recipe) await(ctx context.Context, s *Server, dir string) error {
+// bringUp prepares the folder and runs the server until it answers.
+func (r recipe) bringUp(ctx context.Context, s *Server) error {
+	command, err := r.prepare(s.dir)
+	if err != nil {
+		return err
+	}
+	if command != nil {
+		prepared := filepath.Join(s.dir, "prepared")
+		err := s.run(ctx, quoted(command)+" && : >"+quoted([]string{prepared}), func() error {
+			_, err := os.Stat(prepared)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("prepare: %w", err)
+		}
+	}
+	// Somebody may take the free port before the server does.
+	for range 3 {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		s.URL = r.url(port)
+		err = s.run(ctx, "exec "+quoted(r.command(s.dir, port)), func() error { return r.ready(ctx, s.URL) })
+		if !errors.Is(err, errExited) {
+			return err
+		}
+	}
+	return errExited
+}
+
+// run has the keeper run a line, and returns when it is ready or has ended without that.
+func (s *Server) run(ctx context.Context, line string, ready func() error) error {
+	pid := filepath.Join(s.dir, "pid")
+	if err := os.RemoveAll(pid); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(s.pipe, line+"\n"); err != nil {
+		return err
+	}
 	for {
-		err := r.ready(ctx, s.URL)
+		// Asked for before: what is ready may have ended, as a preparation does.
+		ended := exited(pid)
+		err := ready()
 		if err == nil {
 			return nil
 		}
-		if exited(filepath.Join(dir, "pid")) {
+		if ended {
 			return errExited
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("it did not answer: %w", err)
+			return fmt.Errorf("it is not ready in time: %w", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
+// quoted writes a command for the shell.
+func quoted(command []string) string {
+	words := make([]string, len(command))
+	for i, word := range command {
+		words[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return strings.Join(words, " ")
+}
+
 // exited reports whether the process whose number stands in the file has come to its end.
 func exited(pidFile string) bool {
 	pid, err := os.ReadFile(pidFile)
-	if err != nil || len(pid) == 0 {
+	if err != nil || !bytes.HasSuffix(pid, []byte("\n")) {
 		return false
 	}
 	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")

@@ -38,13 +38,15 @@ func StartPostgres(ctx context.Context) (*Server, error) {
 	password := rand.Text()
 	return recipe{
 		name: "postgres", stop: "QUIT", asUser: "postgres",
-		prepare: func(ctx context.Context, run runner, dir string) error {
+		prepare: func(dir string) ([]string, error) {
 			file := filepath.Join(dir, "password")
 			if err := os.WriteFile(file, []byte(password), 0o644); err != nil {
-				return err
+				return nil, err
 			}
-			return run(ctx, initdb, "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "password",
-				"--pwfile", file, "-E", "UTF8", "--locale=C", "--no-sync")
+			return []string{
+				initdb, "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "password",
+				"--pwfile", file, "-E", "UTF8", "--locale=C", "--no-sync",
+			}, nil
 		},
 		command: func(dir string, port int) []string {
 			return []string{
@@ -74,13 +76,15 @@ func StartMariaDB(ctx context.Context) (*Server, error) {
 	password := rand.Text()
 	return recipe{
 		name: "mariadb", stop: "TERM", asUser: "mysql",
-		prepare: func(ctx context.Context, run runner, dir string) error {
+		prepare: func(dir string) ([]string, error) {
 			first := fmt.Sprintf("CREATE USER IF NOT EXISTS lodge@'%%' IDENTIFIED BY '%s';\nGRANT ALL ON *.* TO lodge@'%%';\n", password)
 			if err := os.WriteFile(filepath.Join(dir, "first.sql"), []byte(first), 0o644); err != nil {
-				return err
+				return nil, err
 			}
-			return run(ctx, install, "--no-defaults", "--datadir="+filepath.Join(dir, "data"), "--skip-test-db",
-				"--auth-root-authentication-method=normal", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0")
+			return []string{
+				install, "--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--skip-test-db",
+				"--auth-root-authentication-method=normal", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0",
+			}, nil
 		},
 		command: func(dir string, port int) []string {
 			return []string{
@@ -118,12 +122,12 @@ func StartS3(ctx context.Context) (*Server, error) {
 	return recipe{
 		name: "s3", stop: "TERM",
 		env: []string{"ROOT_ACCESS_KEY=" + access, "ROOT_SECRET_KEY=" + secret},
-		prepare: func(_ context.Context, _ runner, dir string) error {
+		prepare: func(dir string) ([]string, error) {
 			// Beside the objects, so that the folder's file system needs no extended attributes.
 			if err := os.Mkdir(filepath.Join(dir, "meta"), 0o700); err != nil {
-				return err
+				return nil, err
 			}
-			return os.Mkdir(filepath.Join(dir, "data"), 0o700)
+			return nil, os.Mkdir(filepath.Join(dir, "data"), 0o700)
 		},
 		command: func(dir string, port int) []string {
 			return []string{

@@ -63,28 +63,10 @@ func TestStopLeavesNothing(t *testing.T) {
 // The starter is killed in the worst way, and its server and folder go all the same.
 func TestKilledStarterLeavesNothing(t *testing.T) {
 	t.Parallel()
-	// Others must be able to enter, PostgreSQL runs as a user of its own: not so t.TempDir.
-	dir, err := os.MkdirTemp("", "lodge-killed-") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(dir, "withservices")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/withservices").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	program := build(t)
 	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "interrupted": syscall.SIGINT, "terminated": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
-			temp := filepath.Join(dir, name)
-			if err := os.Mkdir(temp, 0o777); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(temp, 0o777|os.ModeSticky); err != nil {
-				t.Fatal(err)
-			}
+			temp := temporary(t)
 			cmd := exec.CommandContext(t.Context(), program, "sh", "-c", "echo $"+services.PostgresVariable+"; exec sleep 600")
 			cmd.Env = append(cmd.Environ(), "TMPDIR="+temp)
 			cmd.Stderr = t.Output()
@@ -152,4 +134,53 @@ func until(t *testing.T, what string, done func() bool) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// The starter is killed before its servers are up, while they prepare their folders.
+func TestKilledEarlyLeavesNothing(t *testing.T) {
+	t.Parallel()
+	program, temp := build(t), temporary(t)
+	cmd := exec.CommandContext(t.Context(), program, "true")
+	cmd.Env = append(cmd.Environ(), "TMPDIR="+temp)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	files := func(pattern string) int {
+		found, err := filepath.Glob(filepath.Join(temp, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	until(t, "the folders are being prepared", func() bool { return files("lodge-postgres-*/data/base") > 0 })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	until(t, "the folders go", func() bool { return files("*") == 0 })
+}
+
+// build makes the program withservices.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "withservices")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/withservices").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return program
+}
+
+// temporary is a folder that others may enter, which those of t.TempDir are not:
+// PostgreSQL runs as a user of its own.
+func temporary(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lodge-killed-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
