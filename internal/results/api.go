@@ -14,6 +14,7 @@ import (
 	"lodge/internal/fault"
 	"lodge/internal/httpapi"
 	"lodge/internal/results/hub"
+	"lodge/internal/work"
 )
 
 // stream is for bodies of any size: the service counts, and the edge drops clients that stall.
@@ -140,6 +141,9 @@ func (s *Service) writeSubmission(w http.ResponseWriter, r *http.Request, sub su
 	u, err := s.store.upload(r.Context(), s.store.db, sub.ID)
 	if err != nil {
 		return err
+	}
+	if sub.Why != "" && u.State() == stateSending {
+		u.WorkState, u.LastError = work.Queued, sub.Why // the worker is about to write that down
 	}
 	info := s.uploadInfo(r, u)
 	w.Header().Set("Location", info.URL)

@@ -1,6 +1,7 @@
 package results
 
 import (
+	"context"
 	"net/http"
 
 	"lodge/internal/httpapi"
@@ -97,14 +98,11 @@ func (s *Service) handleListUploads(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	filter := uploadFilter{project: canonicalOr(q.Project), state: state(q.State), limit: q.Limit, offset: q.Offset}
-	who, in, err := s.visible(r.Context(), ReadUploads)
+	filter, err := s.uploadsOf(r.Context(), uploadFilter{
+		project: canonicalOr(q.Project), state: state(q.State), limit: q.Limit, offset: q.Offset,
+	})
 	if err != nil {
 		return err
-	}
-	filter.scope = in
-	if who.isAnalysis {
-		filter.analysis = canonicalOr(who.analysis)
 	}
 	list, total, err := s.store.uploads(r.Context(), filter)
 	if err != nil {
@@ -115,6 +113,16 @@ func (s *Service) handleListUploads(w http.ResponseWriter, r *http.Request) erro
 		items[i] = s.uploadInfo(r, u)
 	}
 	return httpapi.JSON(w, http.StatusOK, httpapi.NewPage(q.PageQuery, items, total))
+}
+
+// uploadsOf narrows the filter to what the caller may see.
+func (s *Service) uploadsOf(ctx context.Context, f uploadFilter) (uploadFilter, error) {
+	who, in, err := s.visible(ctx, ReadUploads)
+	f.scope = in
+	if who.isAnalysis {
+		f.analysis = canonicalOr(who.analysis)
+	}
+	return f, err
 }
 
 // uploadInfo is an upload in words.
@@ -166,12 +174,12 @@ func (s *Service) handleDeleteUpload(w http.ResponseWriter, r *http.Request) err
 }
 
 func (s *Service) handleGetHub(w http.ResponseWriter, r *http.Request) error {
-	_, in, err := s.visible(r.Context(), ReadUploads)
+	waiting, err := s.uploadsOf(r.Context(), uploadFilter{state: stateWaiting})
 	if err != nil {
 		return err
 	}
 	info := HubInfo{Configured: s.hub != nil}
-	if info.Waiting, err = s.store.countWaiting(r.Context(), in); err != nil {
+	if info.Waiting, err = s.store.countUploads(r.Context(), waiting); err != nil {
 		return err
 	}
 	if s.hub != nil {

@@ -74,8 +74,9 @@ func bucketMissing(err error, typ hub.BucketType, analysis string) error {
 type submission struct {
 	// ID is the upload's; "" when it went to the hub without the queue.
 	ID string
-	// Waits says that it is accepted and not on the hub yet.
+	// Waits says that it is accepted and not on the hub yet, Why what the first attempt failed by.
 	Waits bool
+	Why   string
 }
 
 // submit queues a stored final result and waits a while for its delivery. The result is safe once its
@@ -112,7 +113,7 @@ func (s *Service) submit(ctx context.Context, who actor, kind string, d *draft) 
 		return submission{ID: u.ID, Waits: true}, nil
 	}
 	s.queue.Wake(uploadKind)
-	waits, err := s.await(ctx, u.ID, heard)
+	waits, why, err := s.await(ctx, u.ID, heard)
 	if err != nil {
 		// The hub will never take it, and the caller is told so: nothing of it stays.
 		if _, gone := s.removeUpload(context.WithoutCancel(ctx), u.ID, "analysis/"+who.analysis, "the hub refused it"); gone != nil {
@@ -120,7 +121,7 @@ func (s *Service) submit(ctx context.Context, who actor, kind string, d *draft) 
 		}
 		return submission{}, hubFault(bucketMissing(err, hub.Result, who.analysis))
 	}
-	return submission{ID: u.ID, Waits: waits}, nil
+	return submission{ID: u.ID, Waits: waits, Why: why}, nil
 }
 
 // maxNumber is far more than any number needs that somebody wants to protect.

@@ -5,9 +5,17 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
+	"os"
 	"runtime"
 	"testing"
+	"time"
 )
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// later is a clock by which everything stored today is old.
+func later() time.Time { return time.Now().Add(48 * time.Hour) }
 
 func noError(t testing.TB, err error) {
 	t.Helper()
@@ -44,4 +52,15 @@ func marshalSEC1(key any) (string, error) {
 	}
 	der, err := x509.MarshalECPrivateKey(ec)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})), err
+}
+
+// hubPatience is how long the hub's client waits where a test makes the hub hang.
+const hubPatience = 500 * time.Millisecond
+
+// entries lists what is in a folder.
+func entries(t testing.TB, dir string) []os.DirEntry {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	noError(t, err)
+	return list
 }

@@ -40,13 +40,15 @@ func (l *linkState) state() (since time.Time, reason string, known bool) {
 	return l.unreachable, l.reason, l.known
 }
 
-// watchPause is how often an idle site asks whether its hub is there.
-const watchPause = 15 * time.Second
+// How often an idle site asks whether its hub is there: seldom while it is, more often while
+// something may be waiting for it.
+const (
+	watchPause = 15 * time.Second
+	awayPause  = 2 * time.Second
+)
 
 // runHubWatch notices when the hub goes and comes, and lets nothing wait for it that need not.
 func (s *Service) runHubWatch(ctx context.Context) error {
-	tick := time.NewTicker(watchPause)
-	defer tick.Stop()
 	for {
 		before, _, known := s.link.state()
 		s.link.note(s.now(), s.hub.Check(ctx))
@@ -69,10 +71,14 @@ func (s *Service) runHubWatch(ctx context.Context) error {
 				s.log.Warn("uploads wait longer than they need to", "error", err)
 			}
 		}
+		pause := watchPause
+		if !now.IsZero() {
+			pause = awayPause
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 	}
 }

@@ -245,9 +245,9 @@ func (s *Service) tell(id string, err error) {
 // lookAgain is how often a waiting request looks whether another replica made the attempt.
 const lookAgain = 250 * time.Millisecond
 
-// await waits for the first attempt to end. waits says that the upload stays in the queue; err is why
-// it can never be delivered.
-func (s *Service) await(ctx context.Context, id string, heard <-chan error) (waits bool, err error) {
+// await waits for the first attempt to end. waits says that the upload stays in the queue, and why, if
+// that is known; err is why it can never be delivered.
+func (s *Service) await(ctx context.Context, id string, heard <-chan error) (waits bool, why string, err error) {
 	patience := time.NewTimer(s.cfg.SyncTimeout)
 	defer patience.Stop()
 	look := time.NewTicker(lookAgain)
@@ -256,25 +256,25 @@ func (s *Service) await(ctx context.Context, id string, heard <-chan error) (wai
 		select {
 		case err := <-heard:
 			if err == nil || isFinal(err) {
-				return false, err
+				return false, "", err
 			}
-			return true, nil
+			return true, inWords(err), nil
 		case <-look.C:
 			u, err := s.store.upload(ctx, s.store.db, id)
 			switch {
 			case err != nil:
 				continue // the row is safe; only we cannot see it now
 			case u.State() == stateDelivered:
-				return false, nil
+				return false, "", nil
 			case u.State() == stateFailed:
-				return false, fault.New(fault.Missing, "%s", u.LastError)
+				return false, "", fault.New(fault.Missing, "%s", u.LastError)
 			case u.State() == stateQueued && u.Attempts > 0:
-				return true, nil
+				return true, u.LastError, nil
 			}
 		case <-patience.C:
-			return true, nil
+			return true, "", nil
 		case <-ctx.Done():
-			return true, nil
+			return true, "", nil
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package results
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -43,6 +44,7 @@ type site struct {
 	bucket objects.Bucket
 	access *access.Service
 	sim    *hubsim.Sim
+	hubURL string
 	stop   func() // ends the background work
 }
 
@@ -114,9 +116,10 @@ func newSite(t *testing.T, change ...func(*setup)) *site {
 		}
 		at := httptest.NewServer(s.sim.Handler())
 		t.Cleanup(at.Close)
+		s.hubURL = at.URL
 		t.Cleanup(func() { s.sim.SetMode(hubsim.Mode{Mode: "ok"}) }) // lets go of what hangs
 		set.hub.CoreURL, set.hub.StorageURL, set.hub.AuthURL = at.URL+"/core", at.URL+"/storage", at.URL+"/auth"
-		set.hub.Flow, set.hub.ID, set.hub.Secret = "robot", uuid.NewString(), secret.String("s3cret")
+		set.hub.Flow, set.hub.ID, set.hub.Secret = cmp.Or(set.hub.Flow, "robot"), uuid.NewString(), secret.String("s3cret")
 		client, err = hub.New(set.hub, time.Now, log)
 		noError(t, err)
 		t.Cleanup(client.Close)
@@ -323,3 +326,5 @@ func withHub(change func(*hub.Config)) func(*setup) { return func(set *setup) { 
 func withConfig(change func(*Config)) func(*setup) { return func(set *setup) { change(&set.cfg) } }
 
 func withoutHub(set *setup) { set.noHub = true }
+
+func asleep(set *setup) { set.asleep = true }

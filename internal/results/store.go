@@ -229,7 +229,9 @@ const (
 	stateSending   state = "sending"
 	stateDelivered state = "delivered"
 	stateFailed    state = "failed"
+	// stateWaiting is none of one upload, but filters for all that are not delivered.
+	stateWaiting state = "waiting"
 )
 
-// workState is the state of the work that stands behind a state on the wire.
-var workStates = map[state]work.State{stateQueued: work.Queued, stateSending: work.Running, stateFailed: work.Failed}
+// workStates are the states of the work that stand behind states on the wire.
+var workStates = map[state]work.State{stateQueued: work.Queued, stateSending: work.Running}

@@ -19,17 +19,25 @@ func (s *Service) visible(ctx context.Context, action access.Action) (caller, sc
 		return who, scope{}, err
 	}
 	if who.isAnalysis {
-		project, err := s.projectOf(ctx, who.analysis)
-		switch {
-		case err == nil:
-			ctx = asAnalysis(ctx, project)
-		case fault.Is(err, fault.Missing): // the rule gives nothing then; permissions may
-		default:
+		project, err := s.projectFor(ctx, action, who.analysis)
+		if err != nil && !fault.Is(err, fault.Missing) {
 			return who, scope{}, err
+		}
+		if project != "" {
+			ctx = asAnalysis(ctx, project)
 		}
 	}
 	groups, all, err := s.access.Groups(ctx, action)
 	return who, scope{groups, all}, err
+}
+
+// projectFor is the project whose lists an analysis sees. Those of uploads do not wait for the hub: what
+// they wait for must be seen while it is away, and an analysis sees its own uploads in any case.
+func (s *Service) projectFor(ctx context.Context, action access.Action, analysis string) (string, error) {
+	if action == ReadUploads {
+		return s.projectNow(ctx, analysis)
+	}
+	return s.projectOf(ctx, analysis)
 }
 
 // findUpload finds an upload that the caller may see: its own analysis's, or one of a project that it

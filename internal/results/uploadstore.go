@@ -143,10 +143,23 @@ type uploadFilter struct {
 
 // uploads lists uploads, newest first, and how many there are in all.
 func (s *store) uploads(ctx context.Context, f uploadFilter) ([]upload, int64, error) {
-	conditions, args := f.where("u.project_id", []string{"1 = 1"}, nil)
+	where, args := f.where()
+	total, err := s.countUploads(ctx, f)
+	if err != nil {
+		return nil, 0, err
+	}
+	rows, err := s.db.Query(ctx, "SELECT "+uploadColumns+where+" ORDER BY u.created_at DESC, u.id DESC LIMIT ? OFFSET ?", append(args, f.limit, f.offset)...)
+	list, err := collect(rows, err, scanUpload)
+	return list, total, err
+}
+
+// where is the filter as tables and conditions.
+func (f uploadFilter) where() (string, []any) {
+	conditions, args := f.scope.where("u.project_id", []string{"1 = 1"}, nil)
 	if f.analysis != "" {
 		// An analysis sees its own uploads, also those whose project is not known yet.
-		conditions[len(conditions)-1] = "(" + conditions[len(conditions)-1] + " OR u.analysis_id = ?)"
+		last := len(conditions) - 1
+		conditions[last] = "(" + conditions[last] + " OR u.analysis_id = ?)"
 		args = append(args, f.analysis)
 	}
 	if f.project != "" {
@@ -156,26 +169,21 @@ func (s *store) uploads(ctx context.Context, f uploadFilter) ([]upload, int64, e
 	case "":
 	case stateDelivered:
 		conditions = append(conditions, "u.delivered_at IS NOT NULL")
+	case stateWaiting:
+		conditions = append(conditions, "u.delivered_at IS NULL")
 	case stateFailed:
 		conditions = append(conditions, "u.delivered_at IS NULL AND COALESCE(w.state, '') NOT IN (?, ?)")
 		args = append(args, string(work.Queued), string(work.Running))
 	default:
 		conditions, args = append(conditions, "u.delivered_at IS NULL AND w.state = ?"), append(args, string(workStates[f.state]))
 	}
-	where := uploadTables + " WHERE " + strings.Join(conditions, " AND ")
-	total, err := number(ctx, s.db, "SELECT COUNT(*)"+where, args...)
-	if err != nil {
-		return nil, 0, err
-	}
-	rows, err := s.db.Query(ctx, "SELECT "+uploadColumns+where+" ORDER BY u.created_at DESC, u.id DESC LIMIT ? OFFSET ?", append(args, f.limit, f.offset)...)
-	list, err := collect(rows, err, scanUpload)
-	return list, total, err
+	return uploadTables + " WHERE " + strings.Join(conditions, " AND "), args
 }
 
-// countWaiting is how many uploads in the scope are not delivered yet.
-func (s *store) countWaiting(ctx context.Context, in scope) (int64, error) {
-	conditions, args := in.where("project_id", []string{"delivered_at IS NULL"}, nil)
-	return number(ctx, s.db, "SELECT COUNT(*) FROM uploads WHERE "+strings.Join(conditions, " AND "), args...)
+// countUploads is how many uploads the filter leaves.
+func (s *store) countUploads(ctx context.Context, f uploadFilter) (int64, error) {
+	where, args := f.where()
+	return number(ctx, s.db, "SELECT COUNT(*)"+where, args...)
 }
 
 // queuedUploads lists the ids of uploads that wait for their next attempt.
