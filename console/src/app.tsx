@@ -14,7 +14,7 @@ import { NeedsPermission } from './frame/needs-permission';
 import { NotFound } from './frame/not-found';
 import { SignIn } from './frame/sign-in';
 import { SignedIn, SignInAgain } from './frame/sign-in-again';
-import { theme } from './theme';
+import { resolveVariables, theme } from './theme';
 import { Problem } from './ui/problem';
 
 const Home = lazy(() => import('./home/home'));
@@ -45,7 +45,7 @@ const client = new QueryClient({
 
 export function App({ nonce }: { nonce: string }) {
   return (
-    <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+    <MantineProvider theme={theme} cssVariablesResolver={resolveVariables} defaultColorScheme="auto" getStyleNonce={() => nonce}>
       <Notifications position="bottom-right" containerWidth={380} />
       <QueryClientProvider client={client}>
         <Boundary>

@@ -4,6 +4,7 @@ import {
   Badge,
   Button,
   createTheme,
+  type CSSVariablesResolver,
   Modal,
   type MantineColorsTuple,
   NativeSelect,
@@ -53,10 +54,24 @@ const dark: MantineColorsTuple = [
   '#0b100f',
 ];
 
+/** Amber, quiet enough for a banner and dark enough to be read at the end. */
+const yellow: MantineColorsTuple = [
+  '#fdf8ea',
+  '#faf0d2',
+  '#f3dfa4',
+  '#ebcb6f',
+  '#e2b640',
+  '#cf9d1f',
+  '#ad8013',
+  '#87620b',
+  '#6b4c07',
+  '#573d05',
+];
+
 export const theme = createTheme({
   primaryColor: 'pine',
-  primaryShade: { light: 7, dark: 6 },
-  colors: { pine, gray, dark },
+  primaryShade: 7,
+  colors: { pine, gray, dark, yellow },
   black: '#1d2422',
   autoContrast: false,
   cursorType: 'pointer',
@@ -79,12 +94,25 @@ export const theme = createTheme({
   components: {
     ActionIcon: ActionIcon.extend({ defaultProps: { variant: 'subtle', color: 'gray' } }),
     Anchor: Anchor.extend({ defaultProps: { underline: 'hover' } }),
-    Badge: Badge.extend({ defaultProps: { variant: 'light', radius: 'sm', tt: 'none', fw: 550 } }),
+    Badge: Badge.extend({ defaultProps: { variant: 'light', radius: 'sm', tt: 'none', fw: 550, miw: 'max-content' } }),
     Button: Button.extend({ defaultProps: { size: 'sm', fw: 550 } }),
-    Modal: Modal.extend({ defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45, blur: 2 } } }),
+    Modal: Modal.extend({ defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 } } }),
     NativeSelect: NativeSelect.extend({ defaultProps: { size: 'sm' } }),
     Table: Table.extend({ defaultProps: { verticalSpacing: 8, horizontalSpacing: 'md' } }),
     TextInput: TextInput.extend({ defaultProps: { size: 'sm' } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 250, events: { hover: true, focus: true, touch: false } } }),
   },
+});
+
+/** In the dark, tinted surfaces are a breath of their colour, and what stands on them is light. */
+export const resolveVariables: CSSVariablesResolver = () => ({
+  variables: {},
+  light: {},
+  dark: Object.fromEntries(
+    ['pine', 'red', 'yellow', 'blue', 'gray'].flatMap((color) => [
+      [`--mantine-color-${color}-light`, `color-mix(in srgb, var(--mantine-color-${color}-5) 17%, transparent)`],
+      [`--mantine-color-${color}-light-hover`, `color-mix(in srgb, var(--mantine-color-${color}-5) 24%, transparent)`],
+      [`--mantine-color-${color}-light-color`, `var(--mantine-color-${color}-2)`],
+    ]),
+  ),
 });

@@ -66,7 +66,7 @@ export default function Permissions() {
             key={group}
             label="Group"
             description="site, a project, or * for everywhere"
-            data={[...new Set(['site', EVERYWHERE, ...(projects.data?.items ?? []).map((p) => p.project_id)])]}
+            data={[...new Set(['site', EVERYWHERE, ...(projects.data?.items ?? []).map((p) => p.id)])]}
             defaultValue={group}
             onOptionSubmit={(value) => change({ group: value })}
             onBlur={(event) => {

@@ -98,7 +98,7 @@ function Question({ byPerson, filters, change }: { byPerson: boolean; filters: F
         <Autocomplete
           label={byPerson ? 'Group (optional)' : 'Group'}
           placeholder="site, or a project"
-          data={[...new Set(['site', ...(projects.data?.items ?? []).map((p) => p.project_id)])]}
+          data={[...new Set(['site', ...(projects.data?.items ?? []).map((p) => p.id)])]}
           value={group}
           onChange={setGroup}
           style={{ flex: '1 1 160px' }}

@@ -2,7 +2,6 @@ import { address, json } from './http';
 import type {
   ActionInfo,
   AuditRecord,
-  AuditReport,
   ConfigValue,
   Dependency,
   Explanation,
@@ -17,6 +16,7 @@ import type {
   Token,
   Upload,
   User,
+  Verification,
 } from './types';
 
 const id = encodeURIComponent;
@@ -30,9 +30,12 @@ export const lodge = {
     json<Page<ResultFile>>('GET', '/results/files', { query }),
   tag: (file: ResultFile, tag_name: string) =>
     json<undefined>('POST', '/results/local/tags', {
-      query: { tag_name, object_id: file.id, project_id: file.project_id, filename: file.filename },
+      query: { tag_name, object_id: file.id, filename: file.filename },
     }),
-  projects: () => json<{ items: Project[] }>('GET', '/results/projects'),
+  deleteFile: (file: string) => json<undefined>('DELETE', `/results/files/${id(file)}`),
+  projects: () => json<Page<Project>>('GET', '/results/projects', { query: { limit: 200 } }),
+  tags: (project_id: string) =>
+    json<{ tags: { name: string }[] }>('GET', '/results/local/tags', { query: { project_id } }),
   uploads: (query: Paging & { state?: string }) => json<Page<Upload>>('GET', '/results/uploads', { query }),
   retryUpload: (upload: string) => json<undefined>('POST', `/results/uploads/${id(upload)}/retry`),
   deleteUpload: (upload: string) => json<undefined>('DELETE', `/results/uploads/${id(upload)}`),
@@ -72,7 +75,7 @@ export const lodge = {
     json<Explanation>('GET', '/api/v1/access/explain', { query }),
 
   audit: (query: Paging & Partial<AuditFilter>) => json<Page<AuditRecord>>('GET', '/api/v1/audit', { query }),
-  verifyAudit: () => json<AuditReport>('GET', '/api/v1/audit/verify'),
+  verifyAudit: () => json<Verification>('GET', '/api/v1/audit/verify'),
   auditExport: (format: 'ndjson' | 'csv', filter: Partial<AuditFilter>) =>
     address('/api/v1/audit', { ...filter, format }),
 

@@ -5,6 +5,19 @@ import { lodge } from './lodge';
 export const queries = {
   me: () => queryOptions({ queryKey: ['me'], queryFn: ({ signal }) => lodge.me(signal), retry: false }),
   hub: () => queryOptions({ queryKey: ['results', 'hub'], queryFn: () => lodge.hub(), refetchInterval: 30_000 }),
+  /** How many uploads are set aside, which only a person can change. */
+  failed: () =>
+    queryOptions({
+      queryKey: ['results', 'uploads', 'failed'],
+      queryFn: async () => (await lodge.uploads({ state: 'failed', limit: 1 })).total,
+      refetchInterval: 30_000,
+    }),
+  tags: (project: string) =>
+    queryOptions({
+      queryKey: ['results', 'tags', project],
+      queryFn: async () => (await lodge.tags(project)).tags.map((t) => t.name),
+      enabled: project !== '',
+    }),
   projects: () => queryOptions({ queryKey: ['results', 'projects'], queryFn: () => lodge.projects() }),
   health: () => queryOptions({ queryKey: ['site', 'health'], queryFn: () => lodge.health(), refetchInterval: 30_000 }),
   actions: () => queryOptions({ queryKey: ['actions'], queryFn: () => lodge.actions(), staleTime: Infinity }),

@@ -21,23 +21,22 @@ export interface Page<T> {
 
 export interface ResultFile {
   id: string;
-  kind: string;
   project_id: string;
   client_id: string;
   filename: string;
   content_type: string;
   size: number;
   sha256: string;
-  created_at: string;
   tags: string[];
+  created_at: string;
   url: string;
 }
 
 export interface Project {
-  project_id: string;
+  id: string;
   files: number;
-  bytes: number;
-  tags: { name: string; count: number }[];
+  size: number;
+  latest_at: string;
 }
 
 export type UploadState = 'queued' | 'sending' | 'delivered' | 'failed';
@@ -45,25 +44,26 @@ export type UploadState = 'queued' | 'sending' | 'delivered' | 'failed';
 export interface Upload {
   id: string;
   state: UploadState;
-  filename: string;
-  size: number;
+  kind: string;
   analysis_id: string;
   project_id: string;
-  kind: string;
+  filename: string;
+  size: number;
   attempts: number;
-  last_error: string;
-  next_attempt_at: string | null;
+  last_error?: string;
+  /** Why it is not on the hub yet. */
+  waiting_for?: string;
+  next_attempt?: string;
   created_at: string;
-  delivered_at: string | null;
+  delivered_at?: string;
 }
 
 export interface Hub {
   configured: boolean;
   reachable: boolean;
-  unreachable_since: string | null;
-  last_error: string;
+  unreachable_since?: string;
+  reason?: string;
   waiting: number;
-  failed: number;
 }
 
 export interface User {
@@ -128,6 +128,7 @@ export interface AuditRecord {
   id: string;
   at: string;
   caller: string;
+  caller_id: string;
   credential: string;
   action: string;
   group: string;
@@ -137,14 +138,23 @@ export interface AuditRecord {
   detail: string;
   request_id: string;
   address: string;
-  seq: number | null;
+  /** The place in the sealed chain; absent until sealed. */
+  seq?: number;
+  hash?: string;
 }
 
-export interface AuditReport {
-  ok: boolean;
-  records: number;
-  unsealed: number;
-  problem: string;
+export interface Verification {
+  report?: {
+    ok: boolean;
+    records: number;
+    checkpoints: number;
+    unsealed: number;
+    faults: number;
+    first?: { kind: string; seq: number; message: string };
+    at: string;
+  };
+  running: boolean;
+  error?: string;
 }
 
 export interface Holder {

@@ -14,13 +14,16 @@ export interface Alert {
 }
 
 /** What needs somebody, from real data: the hub queue and the health of the site. */
-export function alertsFrom(hub: Hub | undefined, dependencies: readonly Dependency[] | undefined, now: number): Alert[] {
+export function alertsFrom(
+  hub: Hub | undefined,
+  failed: number,
+  dependencies: readonly Dependency[] | undefined, now: number): Alert[] {
   const alerts: Alert[] = [];
-  if (hub?.failed) {
+  if (failed > 0) {
     alerts.push({
       id: 'failed',
       tone: 'bad',
-      text: `${count(hub.failed, 'upload')} to the hub failed and will not be tried again by ${hub.failed === 1 ? 'itself' : 'themselves'}.`,
+      text: `${count(failed, 'upload')} to the hub failed and will not be tried again by ${failed === 1 ? 'itself' : 'themselves'}.`,
       link: '/results/uploads?state=failed',
     });
   }
@@ -48,6 +51,7 @@ export function isWell(state: string): boolean {
 export function useAlerts(): Alert[] {
   const me = useMe();
   const hub = useQuery({ ...queries.hub(), enabled: may(me, 'results.uploads.read') });
+  const failed = useQuery({ ...queries.failed(), enabled: may(me, 'results.uploads.read') });
   const health = useQuery(queries.health());
-  return alertsFrom(hub.data, health.data?.items, useNow());
+  return alertsFrom(hub.data, failed.data ?? 0, health.data?.items, useNow());
 }

@@ -21,6 +21,11 @@ export function Checklist() {
   const me = useMe();
   const files = may(me, 'results.read');
   const projects = useQuery({ ...queries.projects(), enabled: files });
+  const tagged = useQuery({
+    queryKey: ['results', 'files', 'tagged'],
+    queryFn: async () => (await lodge.files({ limit: 100 })).items.some((f) => f.tags.length > 0),
+    enabled: files,
+  });
   const sent = useQuery({
     queryKey: ['results', 'uploads', 'any'],
     queryFn: () => lodge.uploads({ limit: 1 }),
@@ -44,7 +49,7 @@ export function Checklist() {
       title: 'Tag it',
       how: 'Give a file a tag, so that analyses find it by name.',
       link: '/results/files?do=upload',
-      done: items.some((p) => p.tags.length > 0),
+      done: tagged.data ?? false,
     },
     {
       title: 'Send one to the hub',
@@ -59,7 +64,7 @@ export function Checklist() {
       done: (roles.data?.total ?? 0) > 0,
     },
   ];
-  const ready = [projects, sent, roles].every((q) => !q.isLoading);
+  const ready = [projects, tagged, sent, roles].every((q) => !q.isLoading);
   const done = steps.filter((s) => s.done).length;
   if (!ready || done === steps.length) return null;
   return (

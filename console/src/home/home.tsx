@@ -16,6 +16,7 @@ import { PageView } from '../ui/page';
 import { Panel } from '../ui/panel';
 import { Status } from '../ui/status';
 import { Checklist } from './checklist';
+import { SitePanel } from './site-panel';
 import classes from './home.module.css';
 
 /** What runs for me, what needs me, and where to begin. */
@@ -25,13 +26,14 @@ export default function Home() {
   const uploads = may(me, 'results.uploads.read');
   const projects = useQuery({ ...queries.projects(), enabled: files });
   const hub = useQuery({ ...queries.hub(), enabled: uploads });
+  const failed = useQuery({ ...queries.failed(), enabled: uploads });
   const recent = useQuery({
     queryKey: ['results', 'files', 'recent'],
     queryFn: () => lodge.files({ limit: 5 }),
     enabled: files,
   });
   const stored = projects.data?.items.reduce((sum, p) => sum + p.files, 0);
-  const size = projects.data?.items.reduce((sum, p) => sum + p.bytes, 0);
+  const size = projects.data?.items.reduce((sum, p) => sum + p.size, 0);
   const first = me.name.split(/[\s@]/)[0];
   return (
     <PageView
@@ -69,7 +71,7 @@ export default function Home() {
               to="/results/uploads"
             />
           )}
-          {uploads && <Figure label="Failed uploads" value={hub.data?.failed} note={hub.data?.failed ? 'need you' : 'none'} to="/results/uploads?state=failed" />}
+          {uploads && <Figure label="Failed uploads" value={failed.data} note={failed.data ? 'need you' : 'none'} to="/results/uploads?state=failed" />}
         </SimpleGrid>
       )}
       <div className={classes.columns}>
@@ -115,7 +117,10 @@ export default function Home() {
             </Panel>
           )}
         </Stack>
-        <Checklist />
+        <Stack gap="md">
+          <Checklist />
+          <SitePanel />
+        </Stack>
       </div>
     </PageView>
   );

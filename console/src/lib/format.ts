@@ -73,3 +73,9 @@ export function browser(agent: string): string {
   if (name === '') return 'unknown';
   return system === '' ? name : `${name} on ${system}`;
 }
+
+/** A text as a sentence, whether or not whoever wrote it ended it as one. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  return trimmed === '' || /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+}

@@ -1,32 +1,45 @@
 import { Badge, Button, Drawer, Group, Stack, Text, TextInput, Title } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { Download, ShieldCheck, Tag } from 'lucide-react';
+import { Download, ShieldCheck, Tag, Trash2 } from 'lucide-react';
 import { useState } from 'react';
 import { lodge } from '../api/lodge';
 import type { ResultFile } from '../api/types';
 import { useMe } from '../frame/me-context';
 import { may } from '../frame/may';
 import { bytes, moment } from '../lib/format';
+import { Confirm } from '../ui/confirm';
 import { CopyIcon } from '../ui/copy';
 import { Facts } from '../ui/facts';
 import { Problem } from '../ui/problem';
 import { Status } from '../ui/status';
 import { downloadPath, verify } from './preview';
 import { PreviewView } from './preview-view';
+import { tagProblem } from './tag';
 import classes from './results.module.css';
 
 /** One file: what is inside, where it is from, and proof that it is intact. */
 export function FileDrawer({ file, onClose }: { file: ResultFile | undefined; onClose: () => void }) {
   return (
     <Drawer opened={file !== undefined} onClose={onClose} position="right" size="lg" title={file?.filename ?? ''}>
-      {file !== undefined && <FileView key={file.id} file={file} />}
+      {file !== undefined && <FileView key={file.id} file={file} onGone={onClose} />}
     </Drawer>
   );
 }
 
-function FileView({ file }: { file: ResultFile }) {
+function FileView({ file, onGone }: { file: ResultFile; onGone: () => void }) {
   const me = useMe();
+  const client = useQueryClient();
+  const [asking, setAsking] = useState(false);
+  const remove = useMutation({
+    mutationFn: () => lodge.deleteFile(file.id),
+    onSuccess: async () => {
+      setAsking(false);
+      onGone();
+      await client.invalidateQueries({ queryKey: ['results'] });
+      notifications.show({ message: `${file.filename} is deleted.`, color: 'pine' });
+    },
+  });
   const check = useMutation({ mutationFn: () => verify(file) });
   return (
     <Stack gap="lg">
@@ -99,6 +112,25 @@ function FileView({ file }: { file: ResultFile }) {
         </Title>
         <PreviewView file={file} />
       </div>
+      {may(me, 'results.delete', file.project_id) && (
+        <div>
+          <Button variant="subtle" color="red" leftSection={<Trash2 size={15} aria-hidden />} onClick={() => setAsking(true)}>
+            Delete this file
+          </Button>
+        </div>
+      )}
+      <Confirm
+        opened={asking}
+        title="Delete the file"
+        type={baseName(file.filename)}
+        action="Delete"
+        busy={remove.isPending}
+        error={remove.error}
+        onConfirm={() => remove.mutate()}
+        onClose={() => setAsking(false)}
+      >
+        It goes away for every analysis of {file.project_id}, with its tags. It cannot be undone.
+      </Confirm>
     </Stack>
   );
 }
@@ -106,6 +138,7 @@ function FileView({ file }: { file: ResultFile }) {
 function TagForm({ file }: { file: ResultFile }) {
   const client = useQueryClient();
   const [name, setName] = useState('');
+  const ready = name.trim() !== '' && tagProblem(name) === undefined;
   const add = useMutation({
     mutationFn: (tag: string) => lodge.tag(file, tag),
     onSuccess: async (_, tag) => {
@@ -118,21 +151,23 @@ function TagForm({ file }: { file: ResultFile }) {
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        if (name.trim() !== '') add.mutate(name.trim());
+        if (ready) add.mutate(name.trim());
       }}
     >
-      <Group align="flex-end" gap="xs">
+      <Group align="flex-start" gap="xs">
         <TextInput
           label="Add a tag"
           placeholder="e.g. model-v2"
+          error={tagProblem(name)}
           value={name}
           onChange={(event) => setName(event.currentTarget.value)}
         />
         <Button
           type="submit"
           variant="default"
+          mt={22}
           loading={add.isPending}
-          disabled={name.trim() === ''}
+          disabled={!ready}
           leftSection={<Tag size={15} aria-hidden />}
         >
           Tag

@@ -1,4 +1,4 @@
-import { Badge, Button, Group, NativeSelect, NavLink, Stack, Table, Text, TextInput, UnstyledButton } from '@mantine/core';
+import { Badge, Box, Button, Group, NativeSelect, NavLink, Stack, Table, TextInput, UnstyledButton } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { FileUp, FolderOpen, Search, Tag } from 'lucide-react';
@@ -36,10 +36,18 @@ export default function Files() {
   const { project, tag, q } = filters;
   const offset = offsetOf(filters.offset);
   const projects = useQuery(queries.projects());
+  const tags = useQuery(queries.tags(project));
   const files = useQuery({
     queryKey: ['results', 'files', { project, tag, q, offset }],
     queryFn: () => lodge.files({ project, tag, q, limit: LIMIT, offset }),
     placeholderData: keepPreviousData,
+  });
+  const onPage = files.data?.items.find((f) => f.id === filters.file);
+  // A link to a file that is on another page, or outside the filters.
+  const linked = useQuery({
+    queryKey: ['results', 'file', filters.file],
+    queryFn: async () => (await lodge.files({ q: filters.file, limit: 1 })).items.find((f) => f.id === filters.file) ?? null,
+    enabled: filters.file !== '' && files.data !== undefined && onPage === undefined,
   });
   const write = may(me, 'results.write');
   const upload = (more: readonly File[]) => {
@@ -61,11 +69,13 @@ export default function Files() {
       }
     >
       {write && (
-        <Drop
+        <Box visibleFrom="sm">
+          <Drop
           label="Drop files here to store them, or"
           hint={project === '' ? 'You are asked for the project.' : `They go to ${project}.`}
           onFiles={upload}
-        />
+          />
+        </Box>
       )}
       <SendingList />
       <div className={classes.columns}>
@@ -73,7 +83,7 @@ export default function Files() {
           <Panel title="Projects" padded={false}>
             <div style={{ padding: 8 }}>
               <Answer query={projects} title="The projects could not be read">
-                {(data) => <ProjectTree projects={data.items} project={project} tag={tag} change={change} />}
+                {(data) => <ProjectTree projects={data.items} tags={tags.data ?? []} project={project} tag={tag} change={change} />}
               </Answer>
             </div>
           </Panel>
@@ -86,14 +96,15 @@ export default function Files() {
               aria-label="Project"
               value={project}
               onChange={(event) => change({ project: event.currentTarget.value, tag: '' })}
-              data={[{ value: '', label: 'All projects' }, ...(projects.data?.items ?? []).map((p) => p.project_id)]}
+              data={[{ value: '', label: 'All projects' }, ...(projects.data?.items ?? []).map((p) => p.id)]}
             />
             <NativeSelect
               hiddenFrom="md"
               aria-label="Tag"
+              disabled={project === ''}
               value={tag}
               onChange={(event) => change({ tag: event.currentTarget.value })}
-              data={[{ value: '', label: 'All tags' }, ...tagsOf(projects.data?.items ?? [], project)]}
+              data={[{ value: '', label: 'All tags' }, ...(tags.data ?? [])]}
             />
             {filtered && (
               <Button variant="subtle" color="gray" onClick={() => change({ project: '', tag: '', q: '' })}>
@@ -169,7 +180,7 @@ export default function Files() {
         </Panel>
       </div>
       <FileDrawer
-        file={filters.file === '' ? undefined : files.data?.items.find((f) => f.id === filters.file)}
+        file={filters.file === '' ? undefined : (onPage ?? linked.data ?? undefined)}
         onClose={() => change({ file: '', offset: filters.offset })}
       />
       <UploadDialog
@@ -202,11 +213,12 @@ function NameSearch({ value, onChange }: { value: string; onChange: (value: stri
 
 function ProjectTree(props: {
   projects: readonly Project[];
+  tags: readonly string[];
   project: string;
   tag: string;
   change: (next: { project?: string; tag?: string }) => void;
 }) {
-  const { projects, project, tag, change } = props;
+  const { projects, tags, project, tag, change } = props;
   return (
     <Stack gap={1}>
       <NavLink
@@ -217,40 +229,30 @@ function ProjectTree(props: {
         onClick={() => change({ project: '', tag: '' })}
       />
       {projects.map((p) => (
-        <div key={p.project_id}>
+        <div key={p.id}>
           <NavLink
             component="button"
             className={classes.project}
-            label={p.project_id}
-            description={`${count(p.files, 'file')} · ${bytes(p.bytes)}`}
-            active={project === p.project_id && tag === ''}
-            onClick={() => change({ project: p.project_id, tag: '' })}
+            label={p.id}
+            description={`${count(p.files, 'file')} · ${bytes(p.size)}`}
+            active={project === p.id && tag === ''}
+            onClick={() => change({ project: p.id, tag: '' })}
           />
-          {project === p.project_id &&
-            p.tags.map((t) => (
+          {project === p.id &&
+            tags.map((name) => (
               <NavLink
-                key={t.name}
+                key={name}
                 component="button"
                 className={classes.project}
                 pl={26}
                 leftSection={<Tag size={13} aria-hidden />}
-                label={t.name}
-                rightSection={
-                  <Text size="xs" c="dimmed">
-                    {t.count}
-                  </Text>
-                }
-                active={tag === t.name}
-                onClick={() => change({ tag: t.name })}
+                label={name}
+                active={tag === name}
+                onClick={() => change({ tag: name })}
               />
             ))}
         </div>
       ))}
     </Stack>
   );
-}
-
-function tagsOf(projects: readonly Project[], project: string): string[] {
-  const names = projects.filter((p) => project === '' || p.project_id === project).flatMap((p) => p.tags.map((t) => t.name));
-  return [...new Set(names)].sort();
 }

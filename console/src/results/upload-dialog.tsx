@@ -7,6 +7,7 @@ import { useDraft } from '../lib/drafts';
 import { bytes, count } from '../lib/format';
 import { Drop } from './drop';
 import { type Destination, sending } from './sending';
+import { tagProblem } from './tag';
 
 interface Props {
   opened: boolean;
@@ -36,11 +37,12 @@ function Form({ destination: first, project, dropped, onClose }: Props) {
   const [files, setFiles] = useState<readonly File[]>(dropped);
   const hub = destination === 'hub';
   const target = hub ? draft.analysis.trim() : draft.project.trim();
+  const ready = target !== '' && files.length > 0 && (hub || tagProblem(draft.tag) === undefined);
   const total = files.reduce((sum, f) => sum + f.size, 0);
-  const known = (projects.data?.items ?? []).map((p) => p.project_id);
+  const known = (projects.data?.items ?? []).map((p) => p.id);
 
   const start = () => {
-    if (target === '' || files.length === 0) return;
+    if (!ready) return;
     void sending.send(files, { destination, id: target, tag: draft.tag.trim() }, () => {
       void client.invalidateQueries({ queryKey: ['results'] });
     });
@@ -70,6 +72,7 @@ function Form({ destination: first, project, dropped, onClose }: Props) {
             label="Analysis"
             description="The id of the analysis that this is the final result of. The hub keeps it there."
             placeholder="e.g. 4f2c1e0a-…"
+            data-autofocus
             required
             value={draft.analysis}
             onChange={(event) => setDraft({ ...draft, analysis: event.currentTarget.value })}
@@ -80,6 +83,7 @@ function Form({ destination: first, project, dropped, onClose }: Props) {
               label="Project"
               description="Analyses of this project can read it"
               placeholder="Project id"
+              data-autofocus
               required
               data={known}
               value={draft.project}
@@ -90,6 +94,7 @@ function Form({ destination: first, project, dropped, onClose }: Props) {
               label="Tag"
               description="Optional: a name to find it by"
               placeholder="e.g. model-v2"
+              error={tagProblem(draft.tag)}
               value={draft.tag}
               onChange={(event) => setDraft({ ...draft, tag: event.currentTarget.value })}
             />
@@ -127,7 +132,7 @@ function Form({ destination: first, project, dropped, onClose }: Props) {
           <Button variant="default" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" disabled={target === '' || files.length === 0}>
+          <Button type="submit" disabled={!ready}>
             {files.length > 1 ? `Send ${files.length} files` : 'Send'}
           </Button>
         </Group>

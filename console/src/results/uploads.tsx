@@ -10,7 +10,7 @@ import type { Hub, Upload } from '../api/types';
 import { useMe } from '../frame/me-context';
 import { may } from '../frame/may';
 import { offsetOf, useFilters } from '../lib/address';
-import { bytes, count, moment } from '../lib/format';
+import { bytes, count, moment, sentence } from '../lib/format';
 import { Age, Countdown } from '../ui/age';
 import { Answer } from '../ui/answer';
 import { Confirm } from '../ui/confirm';
@@ -120,10 +120,10 @@ function HubBanner({ hub }: { hub: Hub }) {
     <Alert
       color="yellow"
       icon={<CloudOff size={18} />}
-      title={hub.unreachable_since === null ? 'The hub is unreachable' : `Hub unreachable since ${moment(hub.unreachable_since)}`}
+      title={hub.unreachable_since === undefined ? 'The hub is unreachable' : `Hub unreachable since ${moment(hub.unreachable_since)}`}
     >
       <Text size="sm">
-        {hub.last_error === '' ? '' : `${hub.last_error} `}
+        {hub.reason === undefined ? '' : `${sentence(hub.reason)} `}
         {count(hub.waiting, 'upload waits', 'uploads wait')} and {hub.waiting === 1 ? 'is' : 'are'} tried again without end, with
         growing pauses.
       </Text>
@@ -173,7 +173,7 @@ function Row({ upload, hub }: { upload: Upload; hub: Hub | undefined }) {
       <Table.Td ta="right">{upload.attempts}</Table.Td>
       <Table.Td maw={340}>
         <Next upload={upload} hub={hub} />
-        {upload.last_error !== '' && upload.state !== 'delivered' && (
+        {upload.last_error !== undefined && upload.state !== 'delivered' && (
           <Text size="xs" c="dimmed" lineClamp={3} title={upload.last_error}>
             Last error: {upload.last_error}
           </Text>
@@ -250,11 +250,18 @@ function Next({ upload, hub }: { upload: Upload; hub: Hub | undefined }) {
     case 'failed':
       return <Text size="sm">Set aside: it is tried again only when you say so</Text>;
     case 'queued':
-      if (hub?.configured === false) return <Text size="sm">Waits until a hub is set up</Text>;
+      if (hub?.configured === false) return <Text size="sm">{upload.waiting_for ?? 'Waits until a hub is set up'}</Text>;
       return (
-        <Text size="sm" component="div">
-          Next try {upload.next_attempt_at === null ? 'soon' : <Countdown time={upload.next_attempt_at} />}
-        </Text>
+        <>
+          <Text size="sm" component="div">
+            Next try {upload.next_attempt === undefined ? 'soon' : <Countdown time={upload.next_attempt} />}
+          </Text>
+          {upload.waiting_for !== undefined && upload.waiting_for !== upload.last_error && (
+            <Text size="xs" c="dimmed">
+              Waits for: {upload.waiting_for}
+            </Text>
+          )}
+        </>
       );
   }
 }

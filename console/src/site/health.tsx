@@ -2,7 +2,6 @@ import { Anchor, Stack, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { HeartPulse } from 'lucide-react';
 import { queries } from '../api/queries';
-import type { Dependency } from '../api/types';
 import { Age } from '../ui/age';
 import { Answer } from '../ui/answer';
 import { Empty } from '../ui/empty';
@@ -10,8 +9,9 @@ import { Facts } from '../ui/facts';
 import { Freshness } from '../ui/freshness';
 import { PageView } from '../ui/page';
 import { Panel } from '../ui/panel';
-import { Status, type Tone } from '../ui/status';
+import { Status } from '../ui/status';
 import { DataTable } from '../ui/table';
+import { toneOf } from './tone';
 
 /** Each system that Lodge needs, in words: how it is, since when, and what works without it. */
 export default function Health() {
@@ -35,7 +35,7 @@ export default function Health() {
                   <Table.Tr key={d.name}>
                     <Table.Td fw={600}>{d.name}</Table.Td>
                     <Table.Td>
-                      <Status tone={toneOf(d)}>{d.state}</Status>
+                      <Status tone={toneOf(d.state)}>{d.state}</Status>
                     </Table.Td>
                     <Table.Td>
                       <Age time={d.checked_at} never="–" />
@@ -79,9 +79,4 @@ export default function Health() {
       </Stack>
     </PageView>
   );
-}
-
-function toneOf(d: Dependency): Tone {
-  if (d.state === 'ok') return 'good';
-  return d.state === 'off' ? 'idle' : 'bad';
 }

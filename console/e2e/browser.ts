@@ -1,0 +1,81 @@
+import axe from 'axe-core';
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--force-color-profile=srgb'],
+  });
+}
+
+/** A page that keeps a list of everything that a browser complains about. */
+export interface Watched {
+  readonly page: Page;
+  readonly complaints: string[];
+}
+
+export async function open(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: 'en-GB', ...options });
+  context.setDefaultTimeout(15_000);
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  watch(page, complaints);
+  context.on('page', (other) => watch(other, complaints));
+  return { page, complaints };
+}
+
+function watch(page: Page, complaints: string[]): void {
+  page.on('pageerror', (error) => complaints.push(`uncaught: ${error.message}`));
+  page.on('console', (message) => {
+    // Chromium reports violations of the content security policy as errors on its console. An answer
+    // that is no success is the page's business, and tested as such.
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
+      complaints.push(message.text());
+    }
+  });
+  page.on('request', (request) => {
+    const { protocol, hostname } = new URL(request.url());
+    if (protocol.startsWith('http') && hostname !== '127.0.0.1') complaints.push(`third party: ${request.url()}`);
+  });
+}
+
+/** Logs in through the provider's own page. */
+export async function signIn(page: Page, url: string, login: string, password: string, path = '/ui/'): Promise<void> {
+  await page.goto(url + path);
+  await page.getByRole('link', { name: 'Sign in' }).click();
+  await fillLogin(page, login, password);
+  await page.locator('#page-title').waitFor();
+}
+
+export async function fillLogin(page: Page, login: string, password: string): Promise<void> {
+  await page.locator('input[name=login]').fill(login);
+  await page.locator('input[name=password]').fill(password);
+  await page.locator('button[type=submit]').click();
+}
+
+/** What a person with a screen reader, a keyboard or weak eyes would stumble over. */
+export async function barriers(page: Page): Promise<string[]> {
+  // Faded text on its way in has too little contrast for a moment.
+  await page.waitForFunction(() => document.getAnimations().every((a) => a.playState !== 'running' || a.effect?.getTiming().iterations === Infinity));
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(async () => {
+    const run = (window as unknown as { axe: typeof axe }).axe;
+    const result = await run.run(document, { resultTypes: ['violations'] });
+    return result.violations.map((v) => ({ impact: v.impact, id: v.id, nodes: v.nodes.map((n) => `${n.html} — ${n.failureSummary ?? ''}`) }));
+  });
+  return found
+    .filter((v) => v.impact === 'serious' || v.impact === 'critical')
+    .map((v) => `${page.url()} ${v.impact ?? ''} ${v.id}: ${v.nodes.slice(0, 3).join('\n    ')}`);
+}
+
+/** Drops files on an element, as a drag from the desktop does. */
+export async function drop(target: Locator, files: readonly { name: string; type: string; content: string }[]): Promise<void> {
+  const transfer = await target.page().evaluateHandle((list) => {
+    const data = new DataTransfer();
+    for (const f of list) data.items.add(new File([f.content], f.name, { type: f.type }));
+    return data;
+  }, files);
+  await target.dispatchEvent('dragenter', { dataTransfer: transfer });
+  await target.dispatchEvent('dragover', { dataTransfer: transfer });
+  await target.dispatchEvent('drop', { dataTransfer: transfer });
+}

@@ -1,0 +1,193 @@
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { deflateSync, crc32 } from 'node:zlib';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import { launch, open, signIn } from './browser';
+import { type Site, startSite } from './site';
+
+const folder = resolve(import.meta.dirname, '../../docs/screenshots');
+const looks = [
+  { name: 'light', options: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' as const } },
+  { name: 'dark', options: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' as const } },
+  { name: 'phone', options: { viewport: { width: 390, height: 800 }, colorScheme: 'light' as const } },
+];
+
+let site: Site;
+let browser: Browser;
+let pages: { name: string; path: string; ready?: (page: Page) => Promise<void> }[];
+
+beforeAll(async () => {
+  mkdirSync(folder, { recursive: true });
+  [site, browser] = await Promise.all([startSite(), launch()]);
+  pages = await furnish(site);
+});
+
+afterAll(async () => {
+  await browser.close();
+  await site.stop();
+});
+
+describe('screenshots', () => {
+  for (const look of looks) {
+    it(`of every page, ${look.name}`, async () => {
+      const { page } = await open(browser, { ...look.options, reducedMotion: 'reduce' });
+      await page.goto(`${site.url}/ui/`);
+      await page.getByRole('link', { name: 'Sign in' }).waitFor();
+      await shoot(page, `sign-in-${look.name}`);
+      await signIn(page, site.url, 'admin', site.password);
+      for (const { name, path, ready } of pages) {
+        await page.goto(`${site.url}/ui${path}`);
+        await page.locator('#page-title').waitFor();
+        await page.getByLabel('Connection: Live').waitFor();
+        await ready?.(page);
+        await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' });
+        await page.waitForLoadState('networkidle').catch(() => undefined);
+        await shoot(page, `${name}-${look.name}`);
+      }
+      await page.context().close();
+    });
+  }
+});
+
+async function shoot(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(folder, `${name}.png`), animations: 'disabled', caret: 'hide' });
+}
+
+/** Fills the site with what a real one has after some days. */
+async function furnish(s: Site) {
+  await s.put('/results/local?project_id=oncology', 'cohort.csv', 'text/csv', cohort(), { tag: 'baseline' });
+  await s.put('/results/local?project_id=oncology', 'training.log', 'text/plain', log());
+  await s.put('/results/local?project_id=imaging', 'roc-curve.png', 'image/png', curve(), { tag: 'model-v2' });
+  await s.put('/results/local?project_id=imaging', 'weights.bin', 'application/octet-stream', noise(300_000), { tag: 'model-v2' });
+  await s.put('/results/local?project_id=cardio-2026', 'summary.json', 'application/json', '{"patients": 1204, "auc": 0.913}\n');
+  const analysis = (n: number) => `6f1c2a52-7d3b-4d62-9b0e-0f6f1b1c0a0${n}`;
+  await s.put(`/results/final?analysis_id=${analysis(1)}`, 'final-model.bin', 'application/octet-stream', noise(120_000));
+  await s.put(`/results/final?analysis_id=${analysis(2)}`, 'aggregate.csv', 'text/csv', cohort());
+  await s.hubDown();
+  await s.put(`/results/final?analysis_id=${analysis(3)}`, 'survival-curves.csv', 'text/csv', cohort());
+  await s.put(`/results/final?analysis_id=${analysis(4)}`, 'report.pdf', 'application/pdf', noise(90_000));
+
+  const people = ['Mara Lindqvist', 'Jon Okafor', 'Ines Duarte', 'Tomasz Nowak', 'Ravi Subramaniam'];
+  const ids: string[] = [];
+  for (const name of people) {
+    const login = name.toLowerCase().replace(' ', '.');
+    const answer = await s.api('POST', '/api/v1/users', {
+      issuer: 'https://login.example.org',
+      subject: login,
+      name,
+      email: `${login}@example.org`,
+    });
+    ids.push((answer as { id: string }).id);
+  }
+  const roles: [string, string, [string, string][]][] = [
+    ['operator', 'Runs the site day to day: the queue, sessions, the log', [['site', 'audit.read'], ['site', 'sessions.read'], ['site', 'sessions.write'], ['site', 'config.read'], ['*', 'results.uploads.read'], ['*', 'results.uploads.write']]],
+    ['oncology', 'Reads and stores the oncology project’s results', [['oncology', 'results.read'], ['oncology', 'results.write']]],
+    ['auditor', 'Reads the audit log and asks who can do what', [['site', 'audit.read'], ['site', 'access.explain'], ['site', 'users.read'], ['site', 'roles.read']]],
+  ];
+  for (const [name, description, permissions] of roles) {
+    await s.api('POST', '/api/v1/roles', { name, description });
+    for (const [group, action] of permissions) await s.api('POST', '/api/v1/permissions', { role: name, group, action });
+  }
+  const given: [number, string][] = [[0, 'operator'], [0, 'oncology'], [1, 'oncology'], [2, 'auditor'], [4, 'oncology']];
+  for (const [person, role] of given) await s.api('PUT', `/api/v1/users/${ids[person] ?? ''}/roles/${role}`);
+  await s.api('PATCH', `/api/v1/users/${ids[3] ?? ''}`, { disabled: true });
+  await s.api('POST', '/api/v1/tokens', {
+    name: 'analysis-7',
+    claims: { client_id: 'analysis-7', project_id: 'oncology' },
+    ttl: '720h',
+  });
+  await s.api('POST', '/api/v1/tokens', { name: 'nightly-report', roles: ['oncology'], ttl: '2160h' });
+
+  const files = (await s.api('GET', '/results/files')) as { items: { id: string; filename: string }[] };
+  const file = (name: string) => encodeURIComponent(files.items.find((f) => f.filename === name)?.id ?? '');
+  return [
+    { name: 'home', path: '/' },
+    { name: 'files', path: '/results/files' },
+    { name: 'file-csv', path: `/results/files?file=${file('cohort.csv')}`, ready: visible('Preview as a table') },
+    { name: 'file-png', path: `/results/files?file=${file('roc-curve.png')}`, ready: visible('Preview of roc-curve.png') },
+    { name: 'upload', path: '/results/files?do=upload', ready: dialog },
+    { name: 'uploads', path: '/results/uploads' },
+    { name: 'people', path: '/access/people' },
+    { name: 'person', path: `/access/people/${ids[0] ?? ''}` },
+    { name: 'roles', path: '/access/roles' },
+    { name: 'permissions', path: '/access/permissions' },
+    { name: 'tokens', path: '/access/tokens?whose=all' },
+    { name: 'sessions', path: '/access/sessions' },
+    { name: 'who-can', path: '/access/who-can?action=results.read&group=oncology' },
+    { name: 'audit-log', path: '/activity' },
+    { name: 'health', path: '/site/health' },
+    { name: 'settings', path: '/site/settings?q=results' },
+    {
+      name: 'palette',
+      path: '/',
+      ready: async (page: Page) => {
+        await page.keyboard.press('Control+k');
+        await dialog(page);
+      },
+    },
+  ];
+}
+
+function visible(label: string) {
+  return (page: Page) => page.getByLabel(label).or(page.getByAltText(label)).waitFor();
+}
+
+function dialog(page: Page) {
+  return page.getByRole('dialog').waitFor();
+}
+
+function cohort(): string {
+  const rows = Array.from({ length: 60 }, (_, i) => `P${1000 + i},${i % 2 ? 'control' : 'treated'},${34 + ((i * 7) % 41)},${(((i * 37) % 100) / 10).toFixed(1)},${i % 5 ? 'no' : 'yes'}`);
+  return `patient,arm,age,score,relapse\n${rows.join('\n')}\n`;
+}
+
+function log(): string {
+  return Array.from({ length: 40 }, (_, i) => `2026-11-20T08:${String(i).padStart(2, '0')}:00Z epoch ${i + 1} loss ${(1 / (i + 1.2)).toFixed(4)}`).join('\n');
+}
+
+/** Bytes that no compression shrinks, the same every time. */
+function noise(length: number): Buffer {
+  const out = Buffer.alloc(length);
+  let x = 123456789;
+  for (let i = 0; i < length; i++) {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    out[i] = x & 255;
+  }
+  return out;
+}
+
+/** A receiver operating characteristic as a PNG, drawn by hand. */
+function curve(): Buffer {
+  const [width, height] = [480, 360];
+  const raw = Buffer.alloc((width * 3 + 1) * height, 250);
+  for (let y = 0; y < height; y++) {
+    raw[y * (width * 3 + 1)] = 0;
+    for (let x = 0; x < width; x++) {
+      const up = height - y;
+      const value = Math.pow(x / width, 0.35) * height;
+      const colour = Math.abs(up - value) < 2.5 ? [31, 111, 92] : Math.abs(up - (x / width) * height) < 1 ? [180, 188, 185] : undefined;
+      if (colour) raw.set(colour, y * (width * 3 + 1) + 1 + x * 3);
+    }
+  }
+  const chunk = (type: string, data: Buffer) => {
+    const body = Buffer.concat([Buffer.from(type), data]);
+    const out = Buffer.alloc(body.length + 8);
+    out.writeUInt32BE(data.length, 0);
+    body.copy(out, 4);
+    out.writeUInt32BE(crc32(body), body.length + 4);
+    return out;
+  };
+  const head = Buffer.alloc(13);
+  head.writeUInt32BE(width, 0);
+  head.writeUInt32BE(height, 4);
+  head.set([8, 2, 0, 0, 0], 8);
+  return Buffer.concat([
+    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
+    chunk('IHDR', head),
+    chunk('IDAT', deflateSync(raw)),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
+}
