@@ -123,7 +123,7 @@ func TestKill(t *testing.T) {
 	if len(confirmed) > 0 {
 		t.Errorf("%d objects were confirmed and are gone: %v", len(confirmed), confirmed)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "tmp", "*", "*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, "tmp", "*", "*", "*")); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
 }

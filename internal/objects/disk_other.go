@@ -7,6 +7,8 @@ import (
 	"os"
 )
 
+func spread(*os.File) {}
+
 func syncData(f *os.File) error { return f.Sync() }
 
 func startWriting(*os.File, int64, int64) {}

@@ -7,9 +7,10 @@
 // The object is whole, stands under its key, and is still there after the
 // power fails. Files does this in five steps:
 //
-//  1. The body streams into a temporary file on the same filesystem, hashed on
-//     the way. A long body is handed to the disk while it still arrives, so
-//     that the next step has little left to wait for.
+//  1. The body streams into a temporary file on the same filesystem; reading,
+//     hashing and writing go side by side. What a body has beyond 8 MiB is
+//     written past the page cache: it is on the disk when step 2 comes, and
+//     neither that flush nor anybody else's has it to wait for.
 //  2. The temporary file is flushed: its bytes and its size are on the disk.
 //  3. It is renamed to its key. A rename happens or does not, so nobody ever
 //     sees half an object, and a replaced object is the old or the new one.

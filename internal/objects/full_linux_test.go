@@ -103,7 +103,7 @@ func fill(dir string, tooMuch int) error {
 			return fmt.Errorf("put %s, which does not fit: %w, want fault.Full", key, err)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "tmp", "*", "*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(dir, "tmp", "*", "*", "*")); err != nil || len(left) > 0 {
 		return fmt.Errorf("temporary files are left: %q, %w", left, err)
 	}
 	if _, _, err := files.Get(ctx, "new/one", 0, -1); !fault.Is(err, fault.Missing) {

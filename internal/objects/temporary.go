@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,8 +17,15 @@ import (
 type temporary struct {
 	dir  string
 	lock *os.File
-	made atomic.Uint64
+
+	mu      sync.Mutex
+	current string // the folder in dir for new files
+	made    int
 }
+
+// perFolder is after how many files a new folder is begun, see spread. The old ones stay, empty,
+// until the process ends.
+const perFolder = 4096
 
 // openTemporary removes what dead processes left under parent and makes a folder of our own.
 func openTemporary(parent string, log *slog.Logger) (*temporary, error) {
@@ -31,6 +38,7 @@ func openTemporary(parent string, log *slog.Logger) (*temporary, error) {
 	if err := flock(door, unix.LOCK_EX); err != nil {
 		return nil, err
 	}
+	spread(door)
 	entries, err := door.ReadDir(-1)
 	if err != nil {
 		return nil, err
@@ -57,6 +65,7 @@ func openTemporary(parent string, log *slog.Logger) (*temporary, error) {
 		_ = lock.Close()
 		return nil, err
 	}
+	spread(lock)
 	return &temporary{dir: dir, lock: lock}, nil
 }
 
@@ -92,8 +101,25 @@ func flock(f *os.File, how int) error {
 
 // create opens a new empty file.
 func (t *temporary) create() (*os.File, error) {
-	name := filepath.Join(t.dir, strconv.FormatUint(t.made.Add(1), 36))
+	name, err := t.next()
+	if err != nil {
+		return nil, err
+	}
 	return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+}
+
+func (t *temporary) next() (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.made%perFolder == 0 {
+		dir := filepath.Join(t.dir, strconv.Itoa(t.made/perFolder))
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return "", err
+		}
+		t.current = dir
+	}
+	t.made++
+	return filepath.Join(t.current, strconv.Itoa(t.made)), nil
 }
 
 // close removes the folder and lets go of it.

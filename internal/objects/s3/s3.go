@@ -1,8 +1,8 @@
 // Package s3 keeps objects in an S3-compatible store.
 //
 // Addresses are path style and requests are signed with version 4. An object that fits one part (8 MiB) is
-// one request with its SHA-256 in the signature, so that the store checks what arrives; a longer one is a
-// multipart upload. Sizes need not be known. A long upload fills one part at a time; while the store
+// one request with its SHA-256 in the signature, a longer one a multipart upload with the CRC-32C of each
+// part: the store checks what arrives. Sizes need not be known. A long upload fills one part at a time; while the store
 // is slower than the sender it may fill more, from a budget that all uploads share. So memory stays under 8 MiB for
 // each running upload and 32 MiB for all. 10,000 parts make 78 GiB, the largest object.
 //
@@ -54,7 +54,6 @@ type Bucket struct {
 	client   minio.Core
 	bucket   string
 	endpoint string
-	secure   bool
 	parts    *parts
 }
 
@@ -86,7 +85,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bucket, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "the object store's endpoint %s is not an address", host)
 	}
-	b := &Bucket{client: *client, bucket: cfg.Bucket, endpoint: host, secure: secure, parts: newParts()}
+	b := &Bucket{client: *client, bucket: cfg.Bucket, endpoint: host, parts: newParts()}
 	ctx, cancel := context.WithTimeout(ctx, firstCheck)
 	defer cancel()
 	if err := b.Check(ctx); err != nil {

@@ -44,7 +44,7 @@ func config(b services.Bucket) s3.Config {
 	}
 }
 
-func open(t *testing.T, cfg s3.Config) *s3.Bucket {
+func open(t testing.TB, cfg s3.Config) *s3.Bucket {
 	t.Helper()
 	bucket, err := s3.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -216,7 +216,7 @@ func TestFailedUploadsAreAborted(t *testing.T) {
 	}
 }
 
-func client(t *testing.T, b services.Bucket) *minio.Client {
+func client(t testing.TB, b services.Bucket) *minio.Client {
 	t.Helper()
 	c, err := minio.New(b.Endpoint, &minio.Options{
 		Creds: credentials.NewStaticV4(b.AccessKey, b.SecretKey, ""), Region: b.Region, BucketLookup: minio.BucketLookupPath,
@@ -236,8 +236,8 @@ func TestRequests(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, r.Method)
-		if sum := r.Header.Get("X-Amz-Content-Sha256"); r.ContentLength > 0 && r.Method == http.MethodPut && len(sum) != 64 {
-			t.Errorf("the body is not signed: X-Amz-Content-Sha256: %s", sum)
+		if sha, crc := r.Header.Get("X-Amz-Content-Sha256"), r.Header.Get("X-Amz-Checksum-Crc32c"); r.Method == http.MethodPut && len(sha) != 64 && crc == "" {
+			t.Errorf("nothing protects the body: X-Amz-Content-Sha256: %s", sha)
 		}
 		return false
 	})
@@ -260,6 +260,30 @@ func TestRequests(t *testing.T) {
 		}
 		if got := strings.Join(seen, " "); got != c.want {
 			t.Errorf("%d bytes took %s, want %s", c.size, got, c.want)
+		}
+	}
+}
+
+// TestDamagedOnTheWay changes a byte of each body between us and the store.
+func TestDamagedOnTheWay(t *testing.T) {
+	t.Parallel()
+	b := proxied(t, services.S3(t), func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			body[len(body)/2] ^= 1
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		return false
+	})
+	for _, size := range []int{100, 1 << 20, large} {
+		if _, err := b.Put(t.Context(), "k", bytes.NewReader(make([]byte, size))); !fault.Is(err, fault.Upstream) {
+			t.Errorf("Put of %d bytes: %v, want fault.Upstream", size, err)
+		}
+		if _, _, err := b.Get(t.Context(), "k", 0, -1); !fault.Is(err, fault.Missing) {
+			t.Errorf("Get after a damaged put of %d bytes: %v, want fault.Missing", size, err)
 		}
 	}
 }
