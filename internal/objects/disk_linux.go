@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spread tells ext4 to put each folder made in dir somewhere else on the disk, and with it the files
+// spread tells ext4 to put each folder made in dir somewhere else on the disk (its name decides), and with it the files
 // made there. Otherwise they go where those before them were, and for some minutes after many of
 // those were deleted, ext4 looks through all of them to make one new file (a whole millisecond after
 // some thousands). It is a hint; other filesystems need none.

@@ -112,8 +112,8 @@ func (t *temporary) next() (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.made%perFolder == 0 {
-		dir := filepath.Join(t.dir, strconv.Itoa(t.made/perFolder))
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		dir, err := os.MkdirTemp(t.dir, "") // its name decides where: it must be a new one each time
+		if err != nil {
 			return "", err
 		}
 		t.current = dir
