@@ -179,8 +179,8 @@ func (s *Service) Recheck(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.goodSession(row); err != nil {
-			return err
+		if !s.live(row) {
+			return bad("session %s is over", row.ID)
 		}
 	case "bearer":
 		if exp, ok := c.Claims["exp"].(float64); ok && exp+leeway.Seconds() < float64(s.now().Unix()) {

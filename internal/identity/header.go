@@ -13,7 +13,7 @@ func (t TrustedHeader) validate() error {
 		return nil
 	}
 	for _, c := range []byte(t.Name) {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+		if letter := 'a' <= c|0x20 && c|0x20 <= 'z'; !letter && (c < '0' || c > '9') && c != '-' {
 			return errors.New("trusted_header.name may hold letters, digits and dashes alone")
 		}
 	}

@@ -102,8 +102,12 @@ func (l *logBuffer) String() string {
 }
 
 var catalogue = []access.ActionInfo{
-	{Action: "users.write", Help: "h", Part: "platform"}, {Action: "tokens.read", Help: "h", Part: "platform"}, {Action: "tokens.write", Help: "h", Part: "platform"},
-	{Action: "sessions.read", Help: "h", Part: "platform"}, {Action: "sessions.write", Help: "h", Part: "platform"}, {Action: "audit.read", Help: "h", Part: "platform"},
+	{Action: "users.write", Help: "h", Part: "platform"},
+	{Action: "tokens.read", Help: "h", Part: "platform"},
+	{Action: "tokens.write", Help: "h", Part: "platform"},
+	{Action: "sessions.read", Help: "h", Part: "platform"},
+	{Action: "sessions.write", Help: "h", Part: "platform"},
+	{Action: "audit.read", Help: "h", Part: "platform"},
 }
 
 func newSite(t testing.TB, cfg Config) *site {

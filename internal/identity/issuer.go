@@ -201,7 +201,7 @@ func (is *issuer) get(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, away(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return nil, away(fmt.Errorf("%s answered %s", address, resp.Status))
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -209,19 +210,9 @@ func fits(k jose.JSONWebKey, alg jose.SignatureAlgorithm) bool {
 	}
 	switch key := k.Key.(type) {
 	case *rsa.PublicKey:
-		switch alg {
-		case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512:
-			return true
-		}
+		return slices.Contains(rsaAlgorithms, alg)
 	case *ecdsa.PublicKey:
-		switch alg {
-		case jose.ES256:
-			return key.Curve.Params().BitSize == 256
-		case jose.ES384:
-			return key.Curve.Params().BitSize == 384
-		case jose.ES512:
-			return key.Curve.Params().BitSize == 521
-		}
+		return alg == curveAlgorithm[key.Curve.Params().BitSize]
 	case ed25519.PublicKey:
 		return alg == jose.EdDSA
 	case []byte:
@@ -229,6 +220,11 @@ func fits(k jose.JSONWebKey, alg jose.SignatureAlgorithm) bool {
 	}
 	return false
 }
+
+var (
+	rsaAlgorithms  = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512}
+	curveAlgorithm = map[int]jose.SignatureAlgorithm{256: jose.ES256, 384: jose.ES384, 521: jose.ES512}
+)
 
 // readKeyFile reads the public keys in a PEM file or a JWKS file.
 func readKeyFile(path string) ([]jose.JSONWebKey, error) {

@@ -42,6 +42,7 @@ type tokenRow struct {
 	orphaned bool
 }
 
+//nolint:gosec // G101: names of columns
 const tokenColumns = `t.id, t.name, t.roles, t.admin, t.claims, t.created_by, COALESCE(u.name, t.created_by), COALESCE(u.disabled, 0),
 	t.created_at, t.expires_at, t.used_at, t.revoked_at FROM tokens t LEFT JOIN users u ON u.id = t.created_by`
 
@@ -116,7 +117,7 @@ func listTokens(ctx context.Context, q database.Querier, by string, limit, offse
 	if err != nil {
 		return nil, 0, fmt.Errorf("list tokens: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	list = []Token{}
 	for rows.Next() {
 		t, err := scanToken(rows)
@@ -205,7 +206,7 @@ func listSessions(ctx context.Context, q database.Querier, user, live string, ar
 	if err != nil {
 		return nil, 0, fmt.Errorf("list sessions: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	list = []Session{}
 	for rows.Next() {
 		s, err := scanSession(rows)

@@ -344,9 +344,16 @@ func TestBearerHeader(t *testing.T) {
 		want   string
 		scheme bool
 	}{
-		{nil, "", true}, {[]string{""}, "", true}, {[]string{"Bearer"}, "", true}, {[]string{"Bearer  "}, "", true},
-		{[]string{"Bearer x"}, "x", true}, {[]string{"bEARER   x "}, "x", true}, {[]string{"Bearer x", "Bearer y"}, "x", true},
-		{[]string{"Basic eDp5"}, "", false}, {[]string{"x y"}, "", false}, {[]string{"token"}, "", true},
+		{nil, "", true},
+		{[]string{""}, "", true},
+		{[]string{"Bearer"}, "", true},
+		{[]string{"Bearer  "}, "", true},
+		{[]string{"Bearer x"}, "x", true},
+		{[]string{"bEARER   x "}, "x", true},
+		{[]string{"Bearer x", "Bearer y"}, "x", true},
+		{[]string{"Basic eDp5"}, "", false},
+		{[]string{"x y"}, "", false},
+		{[]string{"token"}, "", true},
 	} {
 		got, err := bearer(http.Header{"Authorization": c.values})
 		if got != c.want || (err == nil) != c.scheme || err != nil && !errors.Is(err, ErrScheme) {
