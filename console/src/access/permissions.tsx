@@ -32,6 +32,7 @@ export default function Permissions() {
   const [filters, change] = useFilters(defaults);
   const { group, role, q } = filters;
   const offset = offsetOf(filters.offset);
+  const [refused, setRefused] = useState<Refused>();
   const actions = useQuery(queries.actions());
   const projects = useQuery({ ...queries.projects(), enabled: may(me, 'results.read') });
   const roles = useQuery({
@@ -60,6 +61,17 @@ export default function Permissions() {
       lead="What each role may do, group by group. A change takes effect at once; the cell says so when it has."
       freshness={<Freshness updatedAt={given.dataUpdatedAt} failed={given.isError} />}
     >
+      {refused !== undefined && (
+        <div>
+          <Problem
+            error={refused.error}
+            title={`${refused.permission.role} was not changed: ${refused.permission.action} on ${refused.permission.group}`}
+          />
+          <Button size="compact-sm" variant="subtle" color="gray" onClick={() => setRefused(undefined)}>
+            Close
+          </Button>
+        </div>
+      )}
       <Panel padded={false}>
         <Group p="sm" gap="sm" align="flex-end">
           <Autocomplete
@@ -143,6 +155,7 @@ export default function Permissions() {
                                     roles={page.items}
                                     given={permissions.items}
                                     everywhere={everywhere.data?.items ?? []}
+                                    onRefused={setRefused}
                                   />
                                 ))}
                             </Fragment>
@@ -166,7 +179,7 @@ export default function Permissions() {
       </Panel>
       <Text size="sm" c="dimmed">
         Nobody can give a right that they do not hold themselves.{' '}
-        <Anchor component={Link} to="/access/who-can" size="sm">
+        <Anchor component={Link} to="/access/who-can" size="sm" underline="always">
           See who can do what
         </Anchor>
         .
@@ -181,9 +194,16 @@ interface RowProps {
   roles: readonly Role[];
   given: readonly Permission[];
   everywhere: readonly Permission[];
+  onRefused: (refused: Refused) => void;
 }
 
-function ActionRow({ action, group, roles, given, everywhere }: RowProps) {
+/** A change that did not happen, and why. */
+interface Refused {
+  permission: Permission;
+  error: Error;
+}
+
+function ActionRow({ action, group, roles, given, everywhere, onRefused }: RowProps) {
   return (
     <Table.Tr>
       <Table.Th scope="row" fw={400}>
@@ -202,6 +222,7 @@ function ActionRow({ action, group, roles, given, everywhere }: RowProps) {
               permission={{ role: role.name, group, action: action.action }}
               given={has(given)}
               everywhere={group !== EVERYWHERE && has(everywhere)}
+              onRefused={onRefused}
             />
           </Table.Td>
         );
@@ -216,10 +237,11 @@ interface CellProps {
   permission: Permission;
   given: boolean;
   everywhere: boolean;
+  onRefused: (refused: Refused) => void;
 }
 
 /** One toggle that tells the truth: pressed, accepted by the server, in effect as read back from it. */
-function Cell({ permission, given, everywhere }: CellProps) {
+function Cell({ permission, given, everywhere, onRefused }: CellProps) {
   const me = useMe();
   const client = useQueryClient();
   const [step, setStep] = useState<Step>();
@@ -233,7 +255,10 @@ function Cell({ permission, given, everywhere }: CellProps) {
       if (now.total > 0 !== give) throw new Error('Somebody else changed it back in the meantime.');
       setStep('in effect');
     },
-    onError: () => setStep(undefined),
+    onError: (error) => {
+      setStep(undefined);
+      onRefused({ permission, error });
+    },
   });
   return (
     <div className={classes.cell}>
@@ -245,7 +270,9 @@ function Cell({ permission, given, everywhere }: CellProps) {
       />
       <span className={classes.step} role="status">
         {change.error !== null ? (
-          <RefusedIcon error={change.error} />
+          <Text size="xs" c="red" className={classes.mark}>
+            <TriangleAlert size={12} aria-hidden /> refused
+          </Text>
         ) : step !== undefined ? (
           <StepMark step={step} />
         ) : everywhere ? (
@@ -263,22 +290,6 @@ function StepMark({ step }: { step: Step }) {
   return (
     <Text size="xs" c="dimmed" className={classes.mark}>
       <Icon size={12} aria-hidden /> {step}
-    </Text>
-  );
-}
-
-function RefusedIcon({ error }: { error: Error }) {
-  const [opened, setOpened] = useState(true);
-  return opened ? (
-    <div className={classes.refused}>
-      <Problem error={error} />
-      <Button size="compact-xs" variant="subtle" color="gray" onClick={() => setOpened(false)}>
-        Close
-      </Button>
-    </div>
-  ) : (
-    <Text size="xs" c="red">
-      <TriangleAlert size={12} aria-hidden /> refused
     </Text>
   );
 }

@@ -106,7 +106,7 @@ function Row({ session }: { session: Session }) {
             variant="default"
             loading={revoke.isPending}
             onClick={() => revoke.mutate()}
-            aria-label={`End the session of ${session.user_name} on ${browser(session.user_agent)}`}
+            aria-label={`End session of ${session.user_name} on ${browser(session.user_agent)}`}
           >
             End session
           </Button>

@@ -85,8 +85,9 @@ export default function AuditLog() {
                   {page.items.map((r) => (
                     <Table.Tr key={r.id}>
                       <Table.Td>
-                        <UnstyledButton fz="sm" c="pine" fw={550} onClick={() => setOpen(r)} aria-label={`Open the record of ${moment(r.at)}`}>
+                        <UnstyledButton fz="sm" c="pine" fw={550} onClick={() => setOpen(r)}>
                           <Age time={r.at} />
+                          <span className="visually-hidden">: open the record</span>
                         </UnstyledButton>
                       </Table.Td>
                       <Table.Td maw={160}>

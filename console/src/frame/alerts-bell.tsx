@@ -13,13 +13,13 @@ export function AlertsBell() {
   const label = alerts.length === 0 ? 'No alerts' : count(alerts.length, 'alert');
   return (
     <Popover width={340} position="bottom-end" shadow="md" withArrow opened={opened} onChange={setOpened}>
-      <Popover.Target>
-        <Indicator label={alerts.length} size={16} color="red.8" disabled={alerts.length === 0} offset={5}>
-          <ActionIcon size="lg" aria-label={label} onClick={() => setOpened(!opened)} aria-expanded={opened}>
+      <Indicator label={alerts.length} size={16} color="red.8" disabled={alerts.length === 0} offset={5}>
+        <Popover.Target>
+          <ActionIcon size="lg" aria-label={label} onClick={() => setOpened(!opened)}>
             <Bell size={18} />
           </ActionIcon>
-        </Indicator>
-      </Popover.Target>
+        </Popover.Target>
+      </Indicator>
       <Popover.Dropdown>
         {alerts.length === 0 ? (
           <Text size="sm" c="dimmed">

@@ -60,10 +60,10 @@ export function Frame() {
               </Text>
             </Link>
           </Group>
-          <UnstyledButton className={classes.search} onClick={() => spotlight.open()} aria-label="Search and commands">
+          <UnstyledButton className={classes.search} onClick={() => spotlight.open()}>
             <Search size={15} aria-hidden />
             <span className={classes.searchWord}>Search or do…</span>
-            <kbd className={classes.kbd}>Ctrl K</kbd>
+            <kbd className={classes.kbd} aria-hidden>Ctrl K</kbd>
           </UnstyledButton>
           <Group gap={6} wrap="nowrap">
             <Connection />

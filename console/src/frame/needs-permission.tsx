@@ -12,7 +12,7 @@ export function NeedsPermission({ action, children }: { action: string; children
   const where = action.startsWith('results.') ? 'a project' : 'site';
   return (
     <PageView title="Not open to you yet">
-      <Problem error={new ApiError(403, 'denied', 'This page needs a permission.', `${action} on ${where}`)} />
+      <Problem error={new ApiError(403, 'denied', 'This page is for those who may use it.', `${action} on ${where}`)} />
     </PageView>
   );
 }

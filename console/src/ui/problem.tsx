@@ -2,6 +2,7 @@ import { Alert, Button, Group, Stack, Text } from '@mantine/core';
 import { CloudOff, KeyRound, TriangleAlert } from 'lucide-react';
 import { advice, ApiError } from '../api/errors';
 import { useMaybeMe } from '../frame/me-context';
+import { sentence } from '../lib/format';
 import { CopyButton } from './copy';
 
 interface Props {
@@ -46,17 +47,17 @@ function Refusal({ error }: { error: ApiError }) {
     <Alert color="yellow" icon={<KeyRound size={18} />} title="You may not do this yet" role="alert">
       <Stack gap={6}>
         <Text size="sm">
-          {permission === undefined ? (
-            error.message
-          ) : (
+          {sentence(error.message)}
+          {permission !== undefined && (
             <>
+              {' '}
               The permission <b>{permission}</b> is missing.
             </>
           )}
         </Text>
         <Text size="sm">
-          An administrator can give it to you, and so can anyone who may change permissions and holds this one. The refusal
-          is in the audit log.
+          An administrator can give it to you, and so can anyone who may change permissions and holds this one.
+          {error.requestId !== undefined && ' The refusal is in the audit log.'}
         </Text>
         <RequestId error={error} />
         <Group gap="xs">
