@@ -215,10 +215,13 @@ func (s *Service) spoolForm(r *http.Request) (form, content, func(), error) {
 		}
 	}
 	f, err := readForm(r, func(_ form, p part) error {
+		if err := checkName(p.filename, maxFilename); err != nil {
+			return err
+		}
 		release()
 		last = newSpool(s.cfg.TempDir)
 		c = content{filename: p.filename, contentType: p.contentType}
-		return errors.Join(checkName(p.filename, maxFilename), last.fill(&limitedBody{r: p.body, max: s.cfg.MaxUploadSize}))
+		return last.fill(&limitedBody{r: p.body, max: s.cfg.MaxUploadSize})
 	})
 	if err == nil {
 		_, wrong := f.text("remote_node_id")
@@ -248,7 +251,7 @@ func (s *Service) handleGetIntermediate(w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	w.Header().Set("Content-Type", octetStream)
 	if b.size >= 0 {
 		w.Header().Set("Content-Length", strconv.FormatInt(b.size, 10))
@@ -360,7 +363,7 @@ func (s *Service) handleGetLocal(w http.ResponseWriter, r *http.Request) error {
 // serve sends a stored file or the range that is asked for. It can be resumed: its ETag is its checksum.
 func (s *Service) serve(w http.ResponseWriter, r *http.Request, f storedFile) error {
 	body := s.objectReader(r.Context(), f)
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	if err := body.open(); fault.Is(err, fault.Missing) {
 		s.log.ErrorContext(r.Context(), "a file's object is gone", "file", f.ID, "key", f.Key)
 		return fault.Wrap(err, fault.Missing, "Object with ID %s does not exist", f.ID)

@@ -52,6 +52,7 @@ func TestCredentials(t *testing.T) {
 		"no client id":      {token(claims{"sub": "somebody"}), "JWT is malformed"},
 		"client id number":  {token(claims{"client_id": 7}), "JWT is malformed"},
 		"client id list":    {token(claims{"client_id": []string{id}}), "JWT is malformed"},
+		"issued tomorrow":   {token(claims{"client_id": id, "iat": now.Add(24 * time.Hour).Unix()}), "JWT is malformed"},
 		"not before":        {token(claims{"client_id": id, "nbf": now.Add(90 * time.Second).Unix()}), "JWT is malformed"},
 		"another key":       {"Bearer " + sign(t, jose.RS256, other, claims{"client_id": id}), "JWT is malformed"},
 		"RS512":             {"Bearer " + sign(t, jose.RS512, testRSA(), claims{"client_id": id}), "JWT is malformed"},

@@ -224,7 +224,7 @@ func TestSealingIsFlat(t *testing.T) {
 	src, err := seal(key, io.LimitReader(zeros{}, size))
 	noError(t, err)
 	s := newSpool(t.TempDir())
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	allocated := allocations(func() {
 		noError(t, s.fill(src))
 		plain, n, err := open(key, s)
@@ -296,7 +296,7 @@ func sealed(t *testing.T, key [32]byte, plain []byte) []byte {
 func opened(t *testing.T, key [32]byte, blob []byte) []byte {
 	t.Helper()
 	s := newSpool(t.TempDir())
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	noError(t, s.fill(bytes.NewReader(blob)))
 	plain, size, err := open(key, s)
 	noError(t, err)
@@ -311,7 +311,7 @@ func opened(t *testing.T, key [32]byte, blob []byte) []byte {
 func refuses(t *testing.T, key [32]byte, blob []byte) {
 	t.Helper()
 	s := newSpool(t.TempDir())
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	noError(t, s.fill(bytes.NewReader(blob)))
 	if _, _, err := open(key, s); !errors.Is(err, errNotSealed) {
 		t.Fatalf("a blob of %d bytes that is not authentic: %v", len(blob), err)

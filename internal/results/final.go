@@ -116,7 +116,7 @@ func (s *Service) submit(ctx context.Context, who actor, kind string, d *draft) 
 	waits, why, err := s.await(ctx, u.ID, heard)
 	if err != nil {
 		// The hub will never take it, and the caller is told so: nothing of it stays.
-		if _, gone := s.removeUpload(context.WithoutCancel(ctx), u.ID, "analysis/"+who.analysis, "the hub refused it"); gone != nil {
+		if gone := s.removeUpload(context.WithoutCancel(ctx), u.ID, "analysis/"+who.analysis, "the hub refused it"); gone != nil {
 			return submission{}, errors.Join(err, gone)
 		}
 		return submission{}, hubFault(bucketMissing(err, hub.Result, who.analysis))

@@ -39,17 +39,18 @@ func (e element) plus(f element) element { return element{e.hi ^ f.hi, e.lo ^ f.
 
 // times multiplies in the field, without a branch or a look-up that depends on the values.
 func (e element) times(f element) (product element) {
+	hi, lo := e.hi, e.lo
 	for i := range 128 {
 		word := f.hi
 		if i >= 64 {
 			word = f.lo
 		}
 		take := -(word >> (63 - i%64) & 1)
-		product.hi ^= e.hi & take
-		product.lo ^= e.lo & take
-		carry := -(e.lo & 1)
-		e.lo = e.lo>>1 | e.hi<<63
-		e.hi = e.hi>>1 ^ carry&(0xe1<<56)
+		product.hi ^= hi & take
+		product.lo ^= lo & take
+		carry := -(lo & 1)
+		lo = lo>>1 | hi<<63
+		hi = hi>>1 ^ carry&(0xe1<<56)
 	}
 	return product
 }
@@ -166,7 +167,7 @@ func (s *sealReader) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		n, err := io.ReadFull(s.src, s.buf)
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF { //nolint:errorlint // io.ReadFull promises these values
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return 0, err
 		}
 		chunk := s.buf[:n]

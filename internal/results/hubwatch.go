@@ -15,6 +15,7 @@ type linkState struct {
 	known       bool
 	unreachable time.Time // since when; zero while the hub answers
 	reason      string
+	back        bool // it answers again, and nobody has drawn the conclusions yet
 }
 
 // note learns from a call's outcome. Only silence counts: a hub that answers, however wrongly, is there.
@@ -23,12 +24,14 @@ func (l *linkState) note(now time.Time, err error) {
 	defer l.mu.Unlock()
 	switch {
 	case err == nil, fault.Is(err, fault.Missing), fault.Is(err, fault.Upstream):
+		// The first answer counts as well: who knows how long the hub was away before we asked.
+		l.back = l.back || !l.known || !l.unreachable.IsZero()
 		l.known, l.unreachable, l.reason = true, time.Time{}, ""
 	case fault.Is(err, fault.Timeout), fault.Is(err, fault.Unavailable):
 		if l.unreachable.IsZero() {
 			l.unreachable = now
 		}
-		l.known, l.reason = true, inWords(err)
+		l.known, l.reason, l.back = true, inWords(err), false
 	default: // our own failure, or a caller that went away, says nothing about the hub
 	}
 }
@@ -40,6 +43,15 @@ func (l *linkState) state() (since time.Time, reason string, known bool) {
 	return l.unreachable, l.reason, l.known
 }
 
+// isBack says, once, that the hub answers again.
+func (l *linkState) isBack() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	back := l.back
+	l.back = false
+	return back
+}
+
 // How often an idle site asks whether its hub is there: seldom while it is, more often while
 // something may be waiting for it.
 const (
@@ -49,31 +61,26 @@ const (
 
 // runHubWatch notices when the hub goes and comes, and lets nothing wait for it that need not.
 func (s *Service) runHubWatch(ctx context.Context) error {
+	away := false
 	for {
-		before, _, known := s.link.state()
 		s.link.note(s.now(), s.hub.Check(ctx))
-		now, reason, _ := s.link.state()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case before.IsZero() && !now.IsZero():
-			s.log.Warn("the hub cannot be reached; final results wait", "reason", reason)
-			s.cfg.Changed("uploads", "", "")
-		case now.IsZero(): // also at start: who knows how long it was there before us
-			if known && before.IsZero() {
-				break
-			}
-			if known {
+		since, reason, _ := s.link.state()
+		pause := watchPause
+		if !since.IsZero() {
+			pause = awayPause
+		}
+		if away != !since.IsZero() {
+			if away = !away; away {
+				s.log.Warn("the hub cannot be reached; final results wait", "reason", reason)
+			} else {
 				s.log.Info("the hub can be reached again")
 			}
 			s.cfg.Changed("uploads", "", "")
+		}
+		if s.link.isBack() {
 			if err := s.hurry(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("uploads wait longer than they need to", "error", err)
 			}
-		}
-		pause := watchPause
-		if !now.IsZero() {
-			pause = awayPause
 		}
 		select {
 		case <-ctx.Done():

@@ -76,7 +76,7 @@ func (s *Service) putLocalUpload(ctx context.Context, id, node string) (string, 
 		return "", fault.New(fault.Denied, "Only an analysis can send its project's results to another node")
 	}
 	body := s.objectReader(ctx, f)
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	object, err := s.putIntermediate(ctx, who, &node, content{
 		filename: nameOr(f.Filename, id), contentType: octetStream, size: f.Size,
 		open: func() (io.Reader, error) {
@@ -181,7 +181,7 @@ func (s *Service) spoolFromHub(ctx context.Context, id string, size int64) (*spo
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	sp := newSpool(s.cfg.TempDir)
 	if err := sp.fill(&exactReader{body: body, left: size}); err != nil {
 		return nil, errors.Join(err, sp.Close())
@@ -202,7 +202,7 @@ func (e *exactReader) Read(p []byte) (int, error) {
 	n, err := e.body.Read(p)
 	e.left -= int64(n)
 	switch {
-	case e.left < 0, err == io.EOF && e.left > 0: //nolint:errorlint // a reader's end is io.EOF itself
+	case e.left < 0, err == io.EOF && e.left > 0:
 		return 0, fault.New(fault.Upstream, "Hub returned an unexpected response (unknown)")
 	}
 	return n, err

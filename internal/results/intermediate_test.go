@@ -197,7 +197,7 @@ func TestHubFailsOnReading(t *testing.T) {
 	s.get("/intermediate/"+object+"?node_id="+bob, auth).is(t, 502, "")
 	resp, err := http.DefaultClient.Do(request(t, s.url+"/intermediate/"+object, auth))
 	if err == nil {
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		var body []byte
 		if body, err = io.ReadAll(resp.Body); err == nil && resp.StatusCode == 200 {
 			t.Errorf("%d of %d bytes are given out as a whole", len(body), len(data)+28)
@@ -239,7 +239,7 @@ func TestBodiesAreFlat(t *testing.T) {
 			object = parse[LocalUploadResponse](t, a.is(t, 200, "")).ObjectID
 			resp, err := http.DefaultClient.Do(request(t, s.url+test.get+object+test.query, auth))
 			noError(t, err)
-			defer resp.Body.Close()
+			defer func() { _ = resp.Body.Close() }()
 			got := sha256.New()
 			_, err = io.Copy(got, resp.Body)
 			noError(t, err)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -73,6 +74,11 @@ func TestLocalIsTheProjects(t *testing.T) {
 	s.get("/local/tags", token("a", "q")).is(t, 200, `{"tags":[]}`)
 	s.get("/local/tags/x", token("a", "q")).is(t, 200, `{"results":[]}`)
 	s.do("POST", "/local/tags?tag_name=y&object_id="+id, token("a", "q"), nil, nil).is(t, 404, "Object with ID "+id+" does not exist")
+	// Without a hub nobody is asked whether the project still exists.
+	remove := func(project, auth string) answer { return s.do("DELETE", "/local?project_id="+project, auth, nil, nil) }
+	remove("p", token("a", "p")).is(t, 403, "")
+	remove("p", token("hub-adapter", "p")).is(t, 200, "null")
+	s.get("/local/"+id, token("b", "p")).is(t, 404, "")
 	// A project cannot be the name of a group that means more.
 	for _, project := range []string{"*", "site"} {
 		s.get("/local/tags", token("a", project)).is(t, 404, "")
@@ -300,23 +306,37 @@ func TestOlderData(t *testing.T) {
 // failing is a bucket that fails when it is told to.
 type failing struct {
 	objects.Bucket
+	mu       sync.Mutex
 	put, get error
 	corrupt  bool
 }
 
+func (f *failing) fail(put, get error, corrupt bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.put, f.get, f.corrupt = put, get, corrupt
+}
+
+func (f *failing) failures() (put, get error, corrupt bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.put, f.get, f.corrupt
+}
+
 func (f *failing) Put(ctx context.Context, key string, r io.Reader) (objects.Info, error) {
-	if f.put != nil {
-		return objects.Info{}, f.put
+	if err, _, _ := f.failures(); err != nil {
+		return objects.Info{}, err
 	}
 	return f.Bucket.Put(ctx, key, r)
 }
 
 func (f *failing) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, objects.Info, error) {
-	if f.get != nil {
-		return nil, objects.Info{}, f.get
+	_, fails, corrupt := f.failures()
+	if fails != nil {
+		return nil, objects.Info{}, fails
 	}
 	body, info, err := f.Bucket.Get(ctx, key, offset, length)
-	if err == nil && f.corrupt {
+	if err == nil && corrupt {
 		body = struct {
 			io.Reader
 			io.Closer
@@ -340,26 +360,25 @@ func TestStoreFails(t *testing.T) {
 	put := func() answer { return s.put("/local", auth, file("a", "hello"), text("tag", "x")) }
 	id := parse[LocalUploadResponse](t, put().is(t, 200, "")).ObjectID
 
-	bucket.put = fault.New(fault.Full, "The disk is full")
+	bucket.fail(fault.New(fault.Full, "The disk is full"), nil, false)
 	put().is(t, 507, "The disk is full")
-	bucket.put = fault.New(fault.Unavailable, "S3 is away")
+	bucket.fail(fault.New(fault.Unavailable, "S3 is away"), nil, false)
 	put().is(t, 502, "Unexpected error from object store")
-	bucket.put = errors.New("boom")
+	bucket.fail(errors.New("boom"), nil, false)
 	put().is(t, 502, "Unexpected error from object store")
-	bucket.put = nil
+	bucket.fail(nil, nil, false)
 	equal(t, s.count("result_files"), 1)
 
-	bucket.get = errors.New("boom")
+	bucket.fail(nil, errors.New("boom"), false)
 	s.get("/local/"+id, auth).is(t, 502, "Unexpected error from object store")
-	bucket.get = nil
-	bucket.corrupt = true
+	bucket.fail(nil, nil, true)
 	if resp, err := http.DefaultClient.Do(request(t, s.url+"/local/"+id, auth)); err == nil {
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		if body, err := io.ReadAll(resp.Body); err == nil {
 			t.Errorf("a damaged object is delivered as %q", body)
 		}
 	}
-	bucket.corrupt = false
+	bucket.fail(nil, nil, false)
 
 	// A database that fails after the object is stored takes the object with it (W14).
 	_, err := s.db.Exec(t.Context(), "DROP TABLE taggedresult")

@@ -17,7 +17,16 @@ func TestPrivacyScale(t *testing.T) {
 	equal(t, got, 4)
 	inf, nan := math.Inf(1), math.NaN()
 	for _, p := range []privacy{
-		{0, 1}, {1, 0}, {-1, -1}, {-1, 1}, {1, -1}, {inf, 1}, {1, inf}, {nan, 1}, {1, nan}, {math.Copysign(0, -1), 1},
+		{0, 1},
+		{1, 0},
+		{-1, -1},
+		{-1, 1},
+		{1, -1},
+		{inf, 1},
+		{1, inf},
+		{nan, 1},
+		{1, nan},
+		{math.Copysign(0, -1), 1},
 		{1e300, 5e-324}, // the scale would round to nothing, and the raw value would leave
 		{5e-324, 1e300}, // the scale is no number
 	} {

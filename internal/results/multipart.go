@@ -90,7 +90,7 @@ func readParts(body io.Reader, boundary string, take func(form, part) error) (fo
 		if err != nil && tail.ended && !bytes.Contains(tail.last, []byte("--"+boundary+"--")) {
 			return nil, errCutOff // whatever the library makes of what is left
 		}
-		if err == io.EOF { //nolint:errorlint // the bare value is the end of the form
+		if err == io.EOF { // the bare value, as the library returns it at the end of the form
 			return f, nil
 		}
 		if err != nil {

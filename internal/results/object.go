@@ -136,9 +136,9 @@ func (o *objectReader) Read(p []byte) (int, error) {
 	o.at += int64(n)
 	o.bodyAt = o.at
 	switch {
-	case err == nil || o.at >= o.size && err == io.EOF: //nolint:errorlint // a reader's end is io.EOF itself
+	case err == nil || o.at >= o.size && err == io.EOF:
 		return n, nil
-	case err == io.EOF: //nolint:errorlint // as above
+	case err == io.EOF:
 		err = io.ErrUnexpectedEOF
 	}
 	return n, o.failed(err)

@@ -28,7 +28,7 @@ type ValidationError struct {
 const (
 	notAuthenticated   = "Not authenticated"
 	invalidCredentials = "Invalid authentication credentials"
-	malformedToken     = "JWT is malformed"
+	malformedToken     = "JWT is malformed" //nolint:gosec // it is no credential
 	providerAway       = "Auth provider is unavailable"
 )
 

@@ -179,7 +179,7 @@ func (s *Service) claimUnique(ctx context.Context, u upload, bucket hub.Bucket, 
 // upload sends a stored file, from a reader that can be wound back.
 func (s *Service) upload(ctx context.Context, bucket hub.Bucket, name string, file storedFile) (hub.File, error) {
 	body := s.objectReader(ctx, file)
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	if err := body.open(); err != nil {
 		if fault.Is(err, fault.Missing) {
 			return hub.File{}, fault.Wrap(err, fault.Missing, "The stored file is gone")

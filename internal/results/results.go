@@ -79,6 +79,9 @@ type Config struct {
 	PrivateKey *ecdh.PrivateKey
 	// TempDir holds the temporary files, which are encrypted and have no names; "" is the system's.
 	TempDir string
+	// OrphanAge is how old an object without a row must be before the sweep removes it; 0 is an hour,
+	// far longer than an upload takes between storing its object and its rows.
+	OrphanAge time.Duration
 	// Changed, if set, hears of every change that a live view may want to show: the topic is
 	// "files" or "uploads". It must not block.
 	Changed func(topic, project, id string)
@@ -96,6 +99,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.TempDir == "" {
 		c.TempDir = os.TempDir()
+	}
+	if err := os.MkdirAll(c.TempDir, 0o700); err != nil {
+		return c, fmt.Errorf("results: the folder for temporary files: %w", err)
+	}
+	if c.OrphanAge == 0 {
+		c.OrphanAge = time.Hour
 	}
 	if c.Changed == nil {
 		c.Changed = func(string, string, string) {}

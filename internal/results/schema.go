@@ -43,7 +43,7 @@ type LocalTaggedResultListResponse struct {
 	Results []LocalTaggedResult `json:"results" nullable:"false"`
 }
 
-//nolint:revive,staticcheck // the original's names
+//nolint:revive // the original's names
 type (
 	// Body_putFinalResult is a final result.
 	Body_putFinalResult struct {

@@ -37,7 +37,7 @@ import (
 // site is this part as it runs: behind the edge and the gate, on real SQLite and real files, with a
 // hub that speaks HTTP.
 type site struct {
-	t      *testing.T
+	t      testing.TB
 	svc    *Service
 	url    string
 	db     *database.DB
@@ -69,7 +69,7 @@ var testRSA = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-func newSite(t *testing.T, change ...func(*setup)) *site {
+func newSite(t testing.TB, change ...func(*setup)) *site {
 	t.Helper()
 	var set setup
 	for _, c := range change {
@@ -146,7 +146,7 @@ func newSite(t *testing.T, change ...func(*setup)) *site {
 	return s
 }
 
-func noErrorLater(t *testing.T, err error) {
+func noErrorLater(t testing.TB, err error) {
 	if err != nil {
 		t.Error(err)
 	}
@@ -155,7 +155,7 @@ func noErrorLater(t *testing.T, err error) {
 // claims of a token, beside iat and exp.
 type claims map[string]any
 
-func sign(t *testing.T, alg jose.SignatureAlgorithm, key any, c claims) string {
+func sign(t testing.TB, alg jose.SignatureAlgorithm, key any, c claims) string {
 	t.Helper()
 	all := claims{"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()}
 	for k, v := range c {
@@ -177,7 +177,7 @@ func sign(t *testing.T, alg jose.SignatureAlgorithm, key any, c claims) string {
 }
 
 // analysis is the Authorization of an analysis.
-func analysis(t *testing.T, id string) string {
+func analysis(t testing.TB, id string) string {
 	return "Bearer " + sign(t, jose.RS256, testRSA(), claims{"client_id": id})
 }
 
@@ -208,7 +208,7 @@ func (s *site) do(method, path, auth string, head http.Header, body io.Reader) a
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	noError(s.t, err)
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	noError(s.t, err)
 	return answer{resp, string(text)}
@@ -223,7 +223,7 @@ func (s *site) put(path, auth string, parts ...sentPart) answer {
 }
 
 // is checks status and, unless it is "", the detail or the whole body.
-func (a answer) is(t *testing.T, status int, body string) answer {
+func (a answer) is(t testing.TB, status int, body string) answer {
 	t.Helper()
 	if a.StatusCode != status {
 		t.Fatalf("%s %s: status %d, want %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
@@ -237,7 +237,7 @@ func (a answer) is(t *testing.T, status int, body string) answer {
 	return a
 }
 
-func (a answer) detail(t *testing.T) string {
+func (a answer) detail(t testing.TB) string {
 	t.Helper()
 	var problem struct{ Detail any }
 	if json.Unmarshal([]byte(a.body), &problem) != nil {
@@ -247,7 +247,7 @@ func (a answer) detail(t *testing.T) string {
 	return text
 }
 
-func parse[T any](t *testing.T, a answer) (v T) {
+func parse[T any](t testing.TB, a answer) (v T) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
 		t.Fatalf("%s: %v", a.body, err)
@@ -265,7 +265,7 @@ func (s *site) permit(role, action, group string) {
 }
 
 // person is the Authorization of a person by token, with roles.
-func person(t *testing.T, name string, roles ...string) string {
+func person(t testing.TB, name string, roles ...string) string {
 	return "Bearer " + sign(t, jose.RS256, testRSA(), claims{"sub": name, "roles": roles})
 }
 
@@ -297,7 +297,7 @@ func (s *site) count(table string) int64 {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, is func() bool) {
+func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for pause := time.Millisecond; !is(); pause = min(2*pause, 50*time.Millisecond) {

@@ -41,7 +41,7 @@ func (s *spool) fill(src io.Reader) error {
 		if writeErr := s.write(buf[:n]); writeErr != nil {
 			return writeErr
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // io.ReadFull promises these values
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			return nil
 		}
 		if err != nil {
@@ -94,7 +94,7 @@ func (s *spool) openFile() error {
 // newStream is the key stream from its beginning. The key is used for one file only, so the counter
 // may begin at zero.
 func (s *spool) newStream() cipher.Stream {
-	return cipher.NewCTR(s.block, make([]byte, aes.BlockSize))
+	return cipher.NewCTR(s.block, make([]byte, aes.BlockSize)) //nolint:gosec // see above: the key is the nonce
 }
 
 // reader reads the whole body from its beginning. It can be called again; the readers are not to be

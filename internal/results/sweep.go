@@ -13,27 +13,24 @@ import (
 )
 
 const (
+	// sweepDelay keeps a server that has just started free for its callers.
+	sweepDelay = time.Minute
 	// sweepPause is how long after a sweep the next one begins.
 	sweepPause = time.Hour
-	// sweepAge is how old an object without a row must be before it is removed: far older than an
-	// upload takes between storing its object and its rows.
-	sweepAge = time.Hour
 	// sweepLease outlives a replica that died in a sweep.
 	sweepLease = 2 * time.Minute
 )
 
 func (s *Service) runSweep(ctx context.Context) error {
 	return s.queue.Lease("results.sweep", sweepLease).Run(ctx, func(ctx context.Context) error {
-		tick := time.NewTicker(sweepPause)
-		defer tick.Stop()
-		for {
-			if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("the sweep of results did not finish", "error", err)
-			}
+		for pause := sweepDelay; ; pause = sweepPause {
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-tick.C:
+			case <-time.After(pause):
+			}
+			if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("the sweep of results did not finish", "error", err)
 			}
 		}
 	})
@@ -57,7 +54,7 @@ func (s *Service) Sweep(ctx context.Context) (Swept, error) {
 	began := s.now()
 	seen := newKeySet()
 	for _, prefix := range []string{"local/", "final/"} {
-		if err := s.sweepObjects(ctx, prefix, began.Add(-sweepAge), seen, &swept); err != nil {
+		if err := s.sweepObjects(ctx, prefix, began.Add(-s.cfg.OrphanAge), seen, &swept); err != nil {
 			return swept, err
 		}
 	}

@@ -72,10 +72,10 @@ func (s *Service) retryUpload(ctx context.Context, id string) (upload, error) {
 	if err != nil {
 		return upload{}, err
 	}
-	switch u.State() {
-	case stateDelivered:
+	if u.State() == stateDelivered {
 		return upload{}, fault.New(fault.Conflict, "The upload has been delivered already")
-	case stateSending:
+	}
+	if u.State() == stateSending {
 		return upload{}, fault.New(fault.Conflict, "The upload is being sent right now")
 	}
 	err = s.store.db.Tx(ctx, func(tx *database.Tx) error {
@@ -114,15 +114,15 @@ func (s *Service) deleteUpload(ctx context.Context, id string) error {
 	if u.WorkState == work.Running && u.Delivered == nil {
 		return fault.New(fault.Conflict, "The upload is being sent right now; try again in a moment")
 	}
-	_, err = s.removeUpload(ctx, id, rule, "removed in state "+string(u.State()))
-	return err
+	return s.removeUpload(ctx, id, rule, "removed in state "+string(u.State()))
 }
 
-// removeUpload removes an upload with its work, its file and its object.
-func (s *Service) removeUpload(ctx context.Context, id, rule, why string) (found bool, err error) {
+// removeUpload removes an upload with its work, its file and its object. One that is gone is no error.
+func (s *Service) removeUpload(ctx context.Context, id, rule, why string) error {
 	var u upload
 	var file storedFile
-	err = s.store.db.Tx(ctx, func(tx *database.Tx) error {
+	found := false
+	err := s.store.db.Tx(ctx, func(tx *database.Tx) error {
 		found = false
 		var err error
 		if u, err = s.store.upload(ctx, tx, id); errors.Is(err, errNoRow) {
@@ -149,11 +149,11 @@ func (s *Service) removeUpload(ctx context.Context, id, rule, why string) (found
 		})
 	})
 	if err != nil {
-		return found, fmt.Errorf("remove upload: %w", err)
+		return fmt.Errorf("remove upload: %w", err)
 	}
 	if found {
 		s.discard(ctx, file.Key)
 		s.cfg.Changed("uploads", u.Project, id)
 	}
-	return found, nil
+	return nil
 }
