@@ -49,7 +49,7 @@ func safeNext(next string) string {
 
 // plainPath accepts paths that everybody reads alike.
 func plainPath(path string) bool {
-	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.Contains(path, "\\") {
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.Contains(path, "/ ") || strings.Contains(path, "\\") {
 		return false
 	}
 	for _, part := range strings.Split(path[1:], "/") {
@@ -59,7 +59,7 @@ func plainPath(path string) bool {
 	}
 	for _, r := range path {
 		switch {
-		case r <= ' ', r == 0x7f, r >= 0x80 && r <= 0xa0, r == 0xfffd:
+		case r < ' ', r == 0x7f, r >= 0x80 && r <= 0xa0, r == 0xfffd:
 			return false
 		case strings.ContainsRune("⁄∕╱⧸／＼﹨․．。｡：︓﹕＠﹫", r): // what looks like, or is folded to, one of ours
 			return false

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dexidp/dex/server/connectors"
+	"github.com/dexidp/dex/server/oauth2"
 	"github.com/gorilla/mux"
 
 	"lodge/internal/httpapi"
@@ -75,8 +76,22 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && rest == "/device/auth/verify_code":
 		g.checked(w, r, "")
 	default:
-		g.dex.ServeHTTP(w, r)
+		g.dex.ServeHTTP(w, g.named(r))
 	}
+}
+
+// named gives the device flow's way back the name that Dex accepts from a public client: it sends
+// people on with the issuer's path before it, and then does not know that.
+func (g *guard) named(r *http.Request) *http.Request {
+	q := r.URL.Query()
+	if q.Get("client_id") != CLIClient || q.Get("redirect_uri") != g.path+oauth2.DeviceCallbackURI {
+		return r
+	}
+	q.Set("redirect_uri", oauth2.DeviceCallbackURI)
+	at, renamed := *r.URL, *r
+	at.RawQuery = q.Encode()
+	renamed.URL = &at
+	return &renamed
 }
 
 // checked lets a request through that is to be checked against a secret, if the limiter does.
