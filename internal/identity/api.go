@@ -66,6 +66,10 @@ type callbackRequest struct {
 	Iss   string `query:"iss"`
 }
 
+type pageFileRequest struct {
+	File string `path:"file" enum:"styles.css,logo.svg"`
+}
+
 type keySetAnswer struct {
 	Keys []map[string]any `json:"keys" nullable:"false" doc:"Public keys as JWK"`
 }
@@ -109,6 +113,9 @@ func (s *Service) Routes() []httpapi.Route {
 		{Method: "POST", Path: "/auth/logout", Action: httpapi.Public, Handle: s.handleLogout, Doc: httpapi.Doc{
 			ID: "logout", Summary: "Log out", Description: "Ends the session in every tab, and says where it ends at the provider.",
 			Tags: login, Response: LogoutAnswer{}, Errors: []int{403},
+		}},
+		{Method: "GET", Path: "/auth/page/{file}", Action: httpapi.Public, Handle: s.handlePageFile, Doc: httpapi.Doc{
+			ID: "getPageFile", Summary: "The style and the logo of the login's pages", Tags: login, Request: pageFileRequest{}, Stream: "text/css", Errors: []int{404},
 		}},
 		{Method: "GET", Path: "/.well-known/jwks.json", Action: httpapi.Public, Handle: s.handleKeys, Doc: httpapi.Doc{
 			ID: "getKeys", Summary: "Public keys of service tokens", Description: "For whoever else wants to verify them.", Tags: login, Response: keySetAnswer{},

@@ -156,3 +156,30 @@ func TestAuthorize(t *testing.T) {
 		t.Errorf("alice: %v", err)
 	}
 }
+
+// Every refusal is in the journal, with what was asked; that of nobody too.
+func TestRefusalsAreWrittenDown(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{})
+	ctx, err := s.Authenticate(httptest.NewRequest(http.MethodDelete, "/api/v1/users/7", http.NoBody))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := access.WithCaller(ctx, access.CallerFrom(s.person(t, "alice")))
+	_ = s.Authorize(ctx, "users.write", "site", false)
+	_ = s.Authorize(alice, "users.write", "site", false)
+	if _, err := s.ask(t, "a.bad.token"); err == nil {
+		t.Fatal("believed")
+	}
+	for query, want := range map[string]int{
+		"outcome = 'denied'": 3,
+		"outcome = 'denied' AND action = 'users.write' AND object = 'DELETE /api/v1/users/7'":                       2,
+		"outcome = 'denied' AND caller = 'alice' AND rule = 'no role of the caller has users.write on site'":        1,
+		"outcome = 'denied' AND action = 'login' AND object = 'GET /api/v1/me' AND detail NOT LIKE '%a.bad.token%'": 1,
+	} {
+		var got int
+		if err := s.db.QueryRow(t.Context(), "SELECT COUNT(*) FROM audit_records WHERE "+query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: %d, %v", query, got, err)
+		}
+	}
+}

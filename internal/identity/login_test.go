@@ -209,7 +209,7 @@ func TestLoginWithSeveralProviders(t *testing.T) {
 		}
 		return w
 	}
-	if w := ask("/auth/login?next=/ui/x"); w.Code != http.StatusOK || strings.Count(w.Body.String(), "<li>") != 2 || !strings.Contains(w.Body.String(), "next=%2Fui%2Fx&amp;provider=1") {
+	if w := ask("/auth/login?next=/ui/x"); w.Code != http.StatusOK || strings.Count(w.Body.String(), `class="button"`) != 2 || !strings.Contains(w.Body.String(), "next=%2Fui%2Fx&amp;provider=1") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	if w := ask("/auth/login?provider=1"); !strings.HasPrefix(w.Header().Get("Location"), two.URL+"/auth?") {

@@ -1,22 +1,38 @@
 package identity
 
 import (
+	"embed"
 	"html/template"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strconv"
 
+	"lodge/internal/fault"
 	"lodge/internal/httpapi"
 )
 
-// The few pages that people see when a login does not go straight. They need no script and no
-// style, so that the strictest Content-Security-Policy holds.
+//go:embed pages
+var embedded embed.FS
+
+// PageFiles are the style and the logo of all pages around a login, ours and the embedded provider's.
+func PageFiles() fs.FS {
+	files, err := fs.Sub(embedded, "pages")
+	if err != nil {
+		panic(err) // the name above is wrong
+	}
+	return files
+}
+
+// The few pages that people see when a login does not go straight, without any script.
 var pages = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>{{.Title}} – Lodge</title></head>
-<body><main><h1>{{.Title}}</h1>
+<meta name="color-scheme" content="light dark"><title>{{.Title}} – Lodge</title>
+<link rel="stylesheet" href="/auth/page/styles.css"><link rel="icon" type="image/svg+xml" href="/auth/page/logo.svg"></head>
+<body><header><img src="/auth/page/logo.svg" alt="" width="32" height="32">Lodge</header>
+<main><h1>{{.Title}}</h1>
 {{with .Text}}<p>{{.}}</p>{{end}}
-{{with .Links}}<ul>{{range .}}<li><a href="{{.Address}}">{{.Name}}</a></li>{{end}}</ul>{{end}}
+{{range .Links}}<p><a class="button" href="{{.Address}}">{{.Name}}</a></p>{{end}}
 {{with .RequestID}}<p><small>Request {{.}}</small></p>{{end}}
 </main></body></html>
 `))
@@ -49,11 +65,26 @@ func (s *Service) choosePage(w http.ResponseWriter, _ *http.Request, list []*iss
 	return show(w, http.StatusOK, p)
 }
 
+// handlePageFile serves the style and the logo.
+func (s *Service) handlePageFile(w http.ResponseWriter, r *http.Request) error {
+	file := r.PathValue("file")
+	kind := map[string]string{"styles.css": "text/css; charset=utf-8", "logo.svg": "image/svg+xml"}[file]
+	body, err := fs.ReadFile(PageFiles(), file)
+	if kind == "" || err != nil {
+		return fault.New(fault.Missing, "there is no such file")
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", "public, max-age=3600")
+	_, err = w.Write(body) //nolint:gosec // G705: one of two files of our own
+	return err
+}
+
 func show(w http.ResponseWriter, status int, p page) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	w.WriteHeader(status)
 	return pages.Execute(w, p)
 }

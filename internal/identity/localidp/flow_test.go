@@ -313,7 +313,7 @@ func TestPagesHoldTheirPolicy(t *testing.T) {
 				t.Errorf("%s refers to %s", p.Request.URL.Path, m[1])
 				continue
 			}
-			if strings.HasPrefix(at.Path, "/idp/theme/") {
+			if strings.HasPrefix(at.Path, "/idp/theme/") || strings.HasPrefix(at.Path, "/auth/page/") {
 				if got := b.get(at.String()); got.StatusCode != http.StatusOK {
 					t.Errorf("%s: %d", at, got.StatusCode)
 				}
@@ -323,7 +323,7 @@ func TestPagesHoldTheirPolicy(t *testing.T) {
 			t.Errorf("%s may be cached", p.Request.URL.Path)
 		}
 	}
-	for _, path := range []string{"/idp", "/idp/", "/idp/healthz", "/idp/logout", "/idp/mfa/totp", "/idp/static/README", "/idp/auth/github", "/idp/api"} {
+	for _, path := range []string{"/idp", "/idp/", "/idp/healthz", "/idp/theme/", "/idp/logout", "/idp/mfa/totp", "/idp/static/README", "/idp/auth/github", "/idp/api"} {
 		if p := b.get(path); p.StatusCode < 400 {
 			t.Errorf("%s is served: %d", path, p.StatusCode)
 		}

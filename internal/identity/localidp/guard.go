@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"lodge/internal/httpapi"
+	"lodge/internal/identity"
 )
 
 const (
@@ -35,13 +36,13 @@ type guard struct {
 	wait     *template.Template
 }
 
-func newGuard(p *Provider, path string, dex *mux.Router, theme http.Handler) *guard {
+func newGuard(p *Provider, path string, dex *mux.Router) *guard {
 	u, _ := url.Parse(p.cfg.PublicURL) // New has parsed it
 	return &guard{
-		provider: p, path: path, dex: dex, theme: http.StripPrefix(path+"/theme", theme), checks: make(chan struct{}, maxChecks),
+		provider: p, path: path, dex: dex, theme: http.StripPrefix(path+"/theme", http.FileServerFS(identity.PageFiles())), checks: make(chan struct{}, maxChecks),
 		// Forms lead, by redirects, to the public address and to programs on the person's own machine.
 		policy: "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' " +
-			u.Scheme + "://" + u.Host + " http://127.0.0.1:* http://localhost:* http://[::1]:*",
+			u.Scheme + "://" + u.Host + " http://127.0.0.1:* http://localhost:*",
 		wait: template.Must(template.ParseFS(webFiles(), "wait.html")),
 	}
 }
@@ -53,7 +54,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	rest, ours := strings.CutPrefix(r.URL.Path, g.path)
-	if ours && strings.HasPrefix(rest, "/theme/") {
+	if ours && strings.HasPrefix(rest, "/theme/") && !strings.HasSuffix(rest, "/") {
 		h.Set("Cache-Control", "public, max-age=3600")
 		g.theme.ServeHTTP(w, r)
 		return

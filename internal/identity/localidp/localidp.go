@@ -186,7 +186,7 @@ func (p *Provider) clients(s storage.Storage) storage.Storage {
 func (p *Provider) mount(base *url.URL, log *slog.Logger) (http.Handler, error) {
 	at := oauth2.IssuerURL{URL: *base}
 	at.Path += Path
-	_, theme, _, pages, err := templates.LoadWebConfig(templates.Config{WebFS: webFiles(), IssuerURL: p.issuer, Issuer: "Lodge", Theme: "lodge"})
+	_, _, _, pages, err := templates.LoadWebConfig(templates.Config{WebFS: webFiles(), IssuerURL: p.issuer, Issuer: "Lodge", Theme: "lodge"})
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func (p *Provider) mount(base *url.URL, log *slog.Logger) (http.Handler, error) 
 	} {
 		h.Mount(routes)
 	}
-	return newGuard(p, at.Path, r, theme), nil
+	return newGuard(p, at.Path, r), nil
 }
 
 // Handler serves the provider; mount it at Path + "/".
