@@ -50,7 +50,7 @@ func (s *Service) withAmbient(ctx context.Context, r *http.Request, header strin
 	if value := s.sessionCookie(r); value != "" {
 		c, err := s.sessionCaller(ctx, value)
 		if err != nil {
-			return nil, err
+			return ctx, err
 		}
 		if c != nil {
 			ctx = access.WithCaller(ctx, c)
@@ -60,7 +60,7 @@ func (s *Service) withAmbient(ctx context.Context, r *http.Request, header strin
 	if header != "" {
 		c, err := s.userCaller(ctx, s.headerUser(header), access.Credential{Kind: "header"})
 		if err != nil {
-			return nil, err
+			return ctx, err
 		}
 		return access.WithCaller(ctx, c), s.sameOrigin(r, false)
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -126,6 +127,27 @@ func TestCrossSite(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestDisabledPersonBehindAProxy(t *testing.T) {
+	t.Parallel()
+	s := headerSite(t)
+	ask := func() (context.Context, error) {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.RemoteAddr, r.Header = "10.0.0.5:1", http.Header{"X-Remote-User": {"alice"}}
+		return s.Authenticate(r)
+	}
+	ctx, err := ask()
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	if _, err := s.acc.ChangeUser(asAdmin(t.Context()), access.CallerFrom(ctx).UserID, access.UserChange{Disabled: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(); !errors.Is(err, ErrBadToken) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestAuthorize(t *testing.T) {
