@@ -63,8 +63,9 @@ describe('a first visit', () => {
     await dialog.getByLabel('Analysis').fill('6f1c2a52-7d3b-4d62-9b0e-0f6f1b1c0a01');
     await drop(dialog.getByTestId('drop'), [{ name: 'model.bin', type: 'application/octet-stream', content: 'weights' }]);
     await dialog.getByRole('button', { name: 'Send', exact: true }).click();
-    await page().getByText('On the way').waitFor();
-    await goto('/results/uploads');
+    const onTheWay = page().getByRole('region', { name: 'On the way' });
+    await onTheWay.getByText('delivered', { exact: true }).waitFor();
+    await page().getByRole('link', { name: 'Uploads' }).click();
     await row('model.bin').getByText('delivered', { exact: true }).waitFor();
     expect(await barriers(page())).toEqual([]);
   });

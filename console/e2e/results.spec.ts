@@ -6,7 +6,7 @@ const { site, page, goto, row } = useConsole();
 
 describe('results', () => {
   it('tags a file and finds it by its tag', async () => {
-    await site().put('/results/local?project_id=oncology', 'scores.csv', 'text/csv', 'a,b\n1,2\n');
+    await site().put('/results/local?project_id=oncology', { name: 'scores.csv', type: 'text/csv', content: 'a,b\n1,2\n' });
     await goto('/results/files?project=oncology');
     await page().getByRole('button', { name: 'scores.csv', exact: true }).click();
     const drawer = page().getByRole('dialog', { name: 'scores.csv' });
@@ -24,9 +24,9 @@ describe('results', () => {
       'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',
       'base64',
     );
-    await site().put('/results/local?project_id=imaging', 'dot.png', 'image/png', png);
-    await site().put('/results/local?project_id=imaging', 'fake.png', 'image/png', '<svg onload="window.hacked=1">');
-    await site().put('/results/local?project_id=imaging', 'weights.bin', 'application/octet-stream', Buffer.from([0, 1, 2, 255]));
+    await site().put('/results/local?project_id=imaging', { name: 'dot.png', type: 'image/png', content: png });
+    await site().put('/results/local?project_id=imaging', { name: 'fake.png', type: 'image/png', content: '<svg onload="window.hacked=1">' });
+    await site().put('/results/local?project_id=imaging', { name: 'weights.bin', content: Buffer.from([0, 1, 2, 255]) });
     await goto('/results/files?project=imaging');
     await page().getByRole('button', { name: 'dot.png', exact: true }).click();
     const picture = page().getByRole('img', { name: 'Preview of dot.png' });
@@ -43,12 +43,7 @@ describe('results', () => {
 
   it('keeps what the hub cannot take, says why, and delivers it on request', async () => {
     await site().hubDown();
-    const answer = await site().put(
-      '/results/final?analysis_id=6f1c2a52-7d3b-4d62-9b0e-0f6f1b1c0a02',
-      'waiting.bin',
-      'application/octet-stream',
-      'weights',
-    );
+    const answer = await site().final('6f1c2a52-7d3b-4d62-9b0e-0f6f1b1c0a02', { name: 'waiting.bin', content: 'weights' });
     expect(answer.status).toBe(202);
     await goto('/results/uploads');
     await row('waiting.bin').getByText('waiting', { exact: true }).waitFor();

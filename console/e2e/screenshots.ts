@@ -56,17 +56,17 @@ async function shoot(page: Page, name: string): Promise<void> {
 
 /** Fills the site with what a real one has after some days. */
 async function furnish(s: Site) {
-  await s.put('/results/local?project_id=oncology', 'cohort.csv', 'text/csv', cohort(), { tag: 'baseline' });
-  await s.put('/results/local?project_id=oncology', 'training.log', 'text/plain', log());
-  await s.put('/results/local?project_id=imaging', 'roc-curve.png', 'image/png', curve(), { tag: 'model-v2' });
-  await s.put('/results/local?project_id=imaging', 'weights.bin', 'application/octet-stream', noise(300_000), { tag: 'model-v2' });
-  await s.put('/results/local?project_id=cardio-2026', 'summary.json', 'application/json', '{"patients": 1204, "auc": 0.913}\n');
+  await s.put('/results/local?project_id=oncology', { name: 'cohort.csv', type: 'text/csv', content: cohort() }, { tag: 'baseline' });
+  await s.put('/results/local?project_id=oncology', { name: 'training.log', type: 'text/plain', content: log() });
+  await s.put('/results/local?project_id=imaging', { name: 'roc-curve.png', type: 'image/png', content: curve() }, { tag: 'model-v2' });
+  await s.put('/results/local?project_id=imaging', { name: 'weights.bin', type: 'application/octet-stream', content: noise(300_000) }, { tag: 'model-v2' });
+  await s.put('/results/local?project_id=cardio-2026', { name: 'summary.json', type: 'application/json', content: '{"patients": 1204, "auc": 0.913}\n' });
   const analysis = (n: number) => `6f1c2a52-7d3b-4d62-9b0e-0f6f1b1c0a0${n}`;
-  await s.put(`/results/final?analysis_id=${analysis(1)}`, 'final-model.bin', 'application/octet-stream', noise(120_000));
-  await s.put(`/results/final?analysis_id=${analysis(2)}`, 'aggregate.csv', 'text/csv', cohort());
+  await s.final(analysis(1), { name: 'final-model.bin', type: 'application/octet-stream', content: noise(120_000) });
+  await s.final(analysis(2), { name: 'aggregate.csv', type: 'text/csv', content: cohort() });
   await s.hubDown();
-  await s.put(`/results/final?analysis_id=${analysis(3)}`, 'survival-curves.csv', 'text/csv', cohort());
-  await s.put(`/results/final?analysis_id=${analysis(4)}`, 'report.pdf', 'application/pdf', noise(90_000));
+  await s.final(analysis(3), { name: 'survival-curves.csv', type: 'text/csv', content: cohort() });
+  await s.final(analysis(4), { name: 'report.pdf', type: 'application/pdf', content: noise(90_000) });
 
   const people = ['Mara Lindqvist', 'Jon Okafor', 'Ines Duarte', 'Tomasz Nowak', 'Ravi Subramaniam'];
   const ids: string[] = [];

@@ -15,11 +15,19 @@ export interface Site {
   readonly token: string;
   /** Calls the API as that administrator and gives the answer's JSON. */
   api(method: string, path: string, body?: unknown): Promise<unknown>;
-  put(path: string, name: string, type: string, content: string | Buffer, fields?: Record<string, string>): Promise<Response>;
+  put(path: string, file: Upload, fields?: Record<string, string>): Promise<Response>;
+  /** Sends a final result as the analysis itself does, with a token of its own. */
+  final(analysis: string, file: Upload): Promise<Response>;
   lodge(...args: string[]): string;
   hubUp(): Promise<void>;
   hubDown(): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface Upload {
+  readonly name: string;
+  readonly type?: string;
+  readonly content: string | Buffer;
 }
 
 export async function startSite(): Promise<Site> {
@@ -32,7 +40,7 @@ export async function startSite(): Promise<Site> {
   const config = join(home, 'lodge.yaml');
   writeFileSync(
     config,
-    `results:\n  hub:\n    url: ${hubURL}\n    flow: client\n    id: node-1\n    secret: not-a-real-secret\n    sync_timeout: 1s\n`,
+    `results:\n  hub:\n    url: ${hubURL}\n    flow: robot\n    id: node-1\n    secret: not-a-real-secret\n    sync_timeout: 1s\n`,
   );
   let hub = startHub(hubPort);
   await answers(hubURL);
@@ -40,12 +48,27 @@ export async function startSite(): Promise<Site> {
   await answers(`${url}/readyz`, server);
   const lodge = (...args: string[]) => execFileSync(binary, [...args, '--data', data], { encoding: 'utf8' }).trim();
   const token = lodge('token', 'create', '--name', 'tests', '--admin');
-  const request = async (method: string, path: string, init: RequestInit) => {
+  const request = async (method: string, path: string, init: RequestInit, by = token) => {
     const headers = new Headers(init.headers);
-    headers.set('Authorization', `Bearer ${token}`);
+    headers.set('Authorization', `Bearer ${by}`);
     const response = await fetch(url + path, { ...init, method, headers });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response;
+  };
+  const put = (path: string, file: Upload, fields: Record<string, string>, by?: string) => {
+    const form = new FormData();
+    for (const [field, value] of Object.entries(fields)) form.append(field, value);
+    form.append('file', new Blob([file.content as string], { type: file.type ?? 'application/octet-stream' }), file.name);
+    return request('PUT', path, { body: form }, by);
+  };
+  const api = async (method: string, path: string, body?: unknown): Promise<unknown> => {
+    const response = await request(
+      method,
+      path,
+      body === undefined ? {} : { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } },
+    );
+    const text = await response.text();
+    return text === '' ? undefined : (JSON.parse(text) as unknown);
   };
   return {
     url,
@@ -53,20 +76,11 @@ export async function startSite(): Promise<Site> {
     token,
     password: readFileSync(join(data, 'admin-password'), 'utf8').trim(),
     lodge,
-    async api(method, path, body) {
-      const response = await request(
-        method,
-        path,
-        body === undefined ? {} : { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } },
-      );
-      const text = await response.text();
-      return text === '' ? undefined : (JSON.parse(text) as unknown);
-    },
-    async put(path, name, type, content, fields = {}) {
-      const form = new FormData();
-      for (const [field, value] of Object.entries(fields)) form.append(field, value);
-      form.append('file', new Blob([content as string], { type }), name);
-      return request('PUT', path, { body: form });
+    api,
+    put: (path, file, fields = {}) => put(path, file, fields),
+    async final(analysis, file) {
+      const answer = await api('POST', '/api/v1/tokens', { name: analysis, claims: { client_id: analysis }, ttl: '1h' });
+      return put('/results/final', file, {}, (answer as { token: string }).token);
     },
     async hubUp() {
       hub = startHub(hubPort);

@@ -2,7 +2,7 @@ import { AppShell, Burger, Group, NavLink, ScrollArea, Text, UnstyledButton } fr
 import { useDisclosure } from '@mantine/hooks';
 import { spotlight } from '@mantine/spotlight';
 import { Search } from 'lucide-react';
-import { lazy, Suspense, useEffect, useRef } from 'react';
+import { lazy, Suspense, useEffect } from 'react';
 import { Link, Outlet, useLocation } from 'react-router';
 import { Logo } from '../ui/logo';
 import { AlertsBell } from './alerts-bell';
@@ -19,17 +19,10 @@ const Palette = lazy(() => import('./palette'));
 export function Frame() {
   const [opened, { toggle, close }] = useDisclosure();
   const location = useLocation();
-  const first = useRef(true);
 
-  // A new page takes the focus, as a new document would; the first one leaves it at the top.
   useEffect(() => {
     close();
-    if (first.current) {
-      first.current = false;
-      return;
-    }
     window.scrollTo(0, 0);
-    document.getElementById('page-title')?.focus();
   }, [location.pathname, close]);
 
   return (

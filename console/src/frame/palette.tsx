@@ -89,7 +89,7 @@ export default function Palette() {
   ].filter((g) => g.entries.length > 0);
 
   return (
-    <Spotlight.Root query={query} onQueryChange={setQuery} shortcut={['mod + K', '/']} scrollable maxHeight={420}>
+    <Spotlight.Root query={query} onQueryChange={setQuery} shortcut={['mod + K', '/']} scrollable maxHeight={420} attributes={{ content: { 'aria-label': 'Search and commands' } }}>
       <Spotlight.Search
         placeholder="Search files, people, pages and actions"
         aria-label="Search files, people, pages and actions"

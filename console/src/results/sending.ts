@@ -95,14 +95,31 @@ export class Sending {
     this.set(this.jobs.filter((j) => j.state === 'sending' || j.state === 'storing'));
   }
 
+  private isBusy(): boolean {
+    return this.jobs.some((j) => j.state === 'sending' || j.state === 'storing');
+  }
+
+  /** Closing the tab stops what is on its way: the browser asks first. */
+  private guard(on: boolean): void {
+    if (typeof window === 'undefined') return;
+    if (on) window.addEventListener('beforeunload', ask);
+    else window.removeEventListener('beforeunload', ask);
+  }
+
   private change(id: number, change: Partial<Job>): void {
     this.set(this.jobs.map((j) => (j.id === id ? { ...j, ...change } : j)));
   }
 
   private set(jobs: readonly Job[]): void {
+    const before = this.isBusy();
     this.jobs = jobs;
+    if (this.isBusy() !== before) this.guard(this.isBusy());
     for (const listener of this.listeners) listener();
   }
+}
+
+function ask(event: BeforeUnloadEvent): void {
+  event.preventDefault();
 }
 
 export const sending = new Sending();

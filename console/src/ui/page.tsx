@@ -1,5 +1,6 @@
 import { Group, Stack, Text, Title } from '@mantine/core';
-import { useEffect, type ReactNode } from 'react';
+import { useEffect, useRef, type ReactNode } from 'react';
+import { useLocation } from 'react-router';
 import classes from './ui.module.css';
 
 interface Props {
@@ -14,6 +15,13 @@ interface Props {
 
 /** The common top of every page; its heading takes the focus when the page opens. */
 export function PageView({ title, lead, freshness, actions, children }: Props) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  const { key } = useLocation();
+  // The first page leaves the focus at the top of the document.
+  const followed = useRef(key !== 'default');
+  useEffect(() => {
+    if (followed.current) heading.current?.focus({ preventScroll: true });
+  }, []);
   useEffect(() => {
     document.title = `${title} · Lodge`;
   }, [title]);
@@ -22,7 +30,7 @@ export function PageView({ title, lead, freshness, actions, children }: Props) {
       <Group justify="space-between" align="flex-end" gap="sm">
         <div>
           <Group gap="md" align="center">
-            <Title order={1} id="page-title" tabIndex={-1} className={classes.title}>
+            <Title ref={heading} order={1} id="page-title" tabIndex={-1} className={classes.title}>
               {title}
             </Title>
             {freshness}
