@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { onSessionEnd } from './http';
-import { Live, SILENCE } from './live';
+import { Live, SILENCE, UNSEEN } from './live';
 import type { ServerEvent } from './sse';
 
 /** A server whose streams the test feeds and ends. */
@@ -68,6 +68,25 @@ describe('Live', () => {
     expect(fetch).toHaveBeenCalledOnce();
     await vi.advanceTimersByTimeAsync(6000);
     await vi.waitFor(() => expect(fetch.mock.calls.length).toBeGreaterThan(1));
+    stop();
+  });
+
+  it('leaves its connection to other tabs while nobody looks, and comes back with a gap', async () => {
+    const { fetch } = server();
+    const gap = vi.fn();
+    const live = new Live('/events', () => undefined, gap);
+    const stop = live.start();
+    await vi.waitFor(() => expect(live.snapshot().phase).toBe('open'));
+    const look = (state: DocumentVisibilityState) => {
+      Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+    look('hidden');
+    await vi.advanceTimersByTimeAsync(UNSEEN + 120_000);
+    expect(fetch).toHaveBeenCalledOnce();
+    look('visible');
+    await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(2));
+    await vi.waitFor(() => expect(gap).toHaveBeenCalledOnce());
     stop();
   });
 

@@ -15,6 +15,9 @@ export interface LiveState {
 /** The server sends a heartbeat every 15 s: two missed ones and the line counts as dead. */
 export const SILENCE = 40_000;
 
+/** How long a tab that nobody looks at keeps its connection. */
+export const UNSEEN = 5_000;
+
 /**
  * The connection that the server pushes changes through. It connects again by itself, with growing
  * pauses, and at once when the network comes back or the page is looked at again.
@@ -27,6 +30,7 @@ export class Live {
   private abort: AbortController | undefined;
   private wake: (() => void) | undefined;
   private stopped = true;
+  private hidden = false;
 
   constructor(
     private readonly url: string,
@@ -47,8 +51,19 @@ export class Live {
   start(): () => void {
     this.stopped = false;
     const now = () => this.wake?.();
+    let unseen: ReturnType<typeof setTimeout> | undefined;
     const seen = () => {
-      if (document.visibilityState === 'visible') now();
+      clearTimeout(unseen);
+      if (document.visibilityState === 'visible') {
+        this.hidden = false;
+        now();
+        return;
+      }
+      // A browser opens few connections to one server: tabs that nobody looks at leave theirs to the others.
+      unseen = setTimeout(() => {
+        this.hidden = true;
+        this.abort?.abort();
+      }, UNSEEN);
     };
     window.addEventListener('online', now);
     document.addEventListener('visibilitychange', seen);
@@ -58,6 +73,7 @@ export class Live {
     });
     void this.run();
     return () => {
+      clearTimeout(unseen);
       this.stopped = true;
       forget();
       window.removeEventListener('online', now);
@@ -76,9 +92,9 @@ export class Live {
 
   private async run(): Promise<void> {
     while (!this.isStopped()) {
-      await this.connect();
+      if (!this.hidden) await this.connect();
       if (this.isStopped()) return;
-      if (this.state.phase === 'signed-out') {
+      if (this.hidden || this.state.phase === 'signed-out') {
         await this.pause(2 ** 31 - 1);
         continue;
       }

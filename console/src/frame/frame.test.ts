@@ -9,6 +9,8 @@ const reader: Me = {
   id: 'u',
   name: 'Ravi',
   email: '',
+  issuer: 'https://login.example.org',
+  subject: 'ravi',
   admin: false,
   roles: ['reader'],
   credential: { kind: 'session', id: 's' },

@@ -42,7 +42,7 @@ export default function Uploads() {
   const hub = useQuery(queries.hub());
   const uploads = useQuery({
     queryKey: ['results', 'uploads', { state: filters.state, offset }],
-    queryFn: () => lodge.uploads({ state: filters.state, limit: LIMIT, offset }),
+    queryFn: () => lodge.uploads({ state: stateOf(filters.state), limit: LIMIT, offset }),
     placeholderData: keepPreviousData,
     refetchInterval: 15_000,
   });
@@ -104,6 +104,11 @@ export default function Uploads() {
       </Panel>
     </PageView>
   );
+}
+
+/** The state in the address, if there is such a state. */
+function stateOf(value: string): Upload['state'] | undefined {
+  return (['queued', 'sending', 'failed', 'delivered'] as const).find((s) => s === value);
 }
 
 function HubBanner({ hub }: { hub: Hub }) {
