@@ -37,6 +37,11 @@ type pageRequest struct {
 	All bool `query:"all" doc:"Everybody's instead of one's own"`
 }
 
+type sessionsRequest struct {
+	pageRequest
+	User string `query:"user" maxLength:"36" doc:"One person's, by id"`
+}
+
 type idRequest struct {
 	ID string `path:"id" maxLength:"36"`
 }
@@ -95,8 +100,8 @@ func (s *Service) Routes() []httpapi.Route {
 			Tags: me, Request: idRequest{}, Status: http.StatusNoContent, Errors: []int{401, 404},
 		}},
 		{Method: "GET", Path: "/api/v1/sessions", Action: string(access.Self), Handle: s.handleSessions, Doc: httpapi.Doc{
-			ID: "listSessions", Summary: "List browser sessions", Description: "One's own that are alive; with all=true everybody's, which needs sessions.read on site.",
-			Tags: me, Request: pageRequest{}, Response: httpapi.Page[Session]{}, Errors: []int{401, 403},
+			ID: "listSessions", Summary: "List browser sessions", Description: "One's own that are alive; with all=true everybody's, with user=ID that person's, which needs sessions.read on site.",
+			Tags: me, Request: sessionsRequest{}, Response: httpapi.Page[Session]{}, Errors: []int{401, 403},
 		}},
 		{Method: "DELETE", Path: "/api/v1/sessions/{id}", Action: string(access.Self), Handle: s.handleRevokeSession, Doc: httpapi.Doc{
 			ID: "revokeSession", Summary: "End a browser session", Description: "One's own, or any with sessions.write on site. Every tab is logged out at once.",
@@ -196,11 +201,11 @@ func (s *Service) handleRevokeToken(w http.ResponseWriter, r *http.Request) erro
 }
 
 func (s *Service) handleSessions(w http.ResponseWriter, r *http.Request) error {
-	req, err := httpapi.Decode[pageRequest](r)
+	req, err := httpapi.Decode[sessionsRequest](r)
 	if err != nil {
 		return err
 	}
-	list, total, err := s.Sessions(r.Context(), req.All, req.Limit, req.Offset)
+	list, total, err := s.Sessions(r.Context(), req.All, req.User, req.Limit, req.Offset)
 	if err != nil {
 		return err
 	}

@@ -225,11 +225,15 @@ func (s *Service) RevokeSession(ctx context.Context, id string) error {
 	return s.endSession(ctx, id, "sessions.write", fmt.Sprintf("session of %s ended", row.UserName))
 }
 
-// Sessions lists the caller's own live sessions, or all for whoever has sessions.read on the site.
-func (s *Service) Sessions(ctx context.Context, all bool, limit, offset int) ([]Session, int64, error) {
-	user, err := s.whose(ctx, all, "sessions.read")
+// Sessions lists the caller's own live sessions; for whoever has sessions.read on the site also all,
+// or those of one user.
+func (s *Service) Sessions(ctx context.Context, all bool, user string, limit, offset int) ([]Session, int64, error) {
+	own, err := s.whose(ctx, all || user != "", "sessions.read")
 	if err != nil {
 		return nil, 0, err
+	}
+	if user == "" {
+		user = own
 	}
 	live, args := liveSessions(s.now(), s.cfg.SessionIdle)
 	list, total, err := listSessions(ctx, s.db, user, live, args, limit, offset)

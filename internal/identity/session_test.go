@@ -62,7 +62,7 @@ func TestSession(t *testing.T) {
 		if strings.Contains(stored, cookie.Value) || strings.Contains(stored, "the-id-token") {
 			t.Error("the database holds a secret")
 		}
-		list, total, err := s.Sessions(access.WithCaller(t.Context(), c), false, 10, 0)
+		list, total, err := s.Sessions(access.WithCaller(t.Context(), c), false, "", 10, 0)
 		if err != nil || total != 1 || !list[0].Current || list[0].UserName != "alice" {
 			t.Errorf("list: %+v, %v", list, err)
 		}
@@ -80,7 +80,7 @@ func TestSession(t *testing.T) {
 		if s.by(t, cookie) != nil {
 			t.Error("idle for an hour and still in")
 		}
-		if _, total, _ := s.Sessions(access.WithCaller(t.Context(), c), false, 10, 0); total != 0 {
+		if _, total, _ := s.Sessions(access.WithCaller(t.Context(), c), false, "", 10, 0); total != 0 {
 			t.Error("an idle session is listed")
 		}
 		// The absolute end comes also when it is in use.
@@ -224,14 +224,23 @@ func TestSessionsOfOthers(t *testing.T) {
 	if err := s.RevokeSession(alice, bob.Credential.ID); !fault.Is(err, fault.Missing) {
 		t.Errorf("alice ended bob's session: %v", err)
 	}
-	if _, _, err := s.Sessions(alice, true, 10, 0); !fault.Is(err, fault.Denied) {
+	if _, _, err := s.Sessions(alice, true, "", 10, 0); !fault.Is(err, fault.Denied) {
 		t.Errorf("alice sees all: %v", err)
 	}
-	if list, total, err := s.Sessions(alice, false, 10, 0); err != nil || total != 0 || len(list) != 0 {
+	if list, total, err := s.Sessions(alice, false, "", 10, 0); err != nil || total != 0 || len(list) != 0 {
 		t.Errorf("alice's: %v, %v", list, err)
 	}
-	if list, total, err := s.Sessions(warden, true, 10, 0); err != nil || total != 1 || list[0].UserName != "bob" {
+	if list, total, err := s.Sessions(warden, true, "", 10, 0); err != nil || total != 1 || list[0].UserName != "bob" {
 		t.Errorf("all: %v, %v", list, err)
+	}
+	if _, _, err := s.Sessions(alice, false, bob.UserID, 10, 0); !fault.Is(err, fault.Denied) {
+		t.Errorf("alice sees bob's: %v", err)
+	}
+	if list, total, err := s.Sessions(warden, false, bob.UserID, 10, 0); err != nil || total != 1 || list[0].UserID != bob.UserID {
+		t.Errorf("bob's: %v, %v", list, err)
+	}
+	if list, total, err := s.Sessions(warden, false, "nobody", 10, 0); err != nil || total != 0 {
+		t.Errorf("nobody's: %v, %v", list, err)
 	}
 	if err := s.RevokeSession(warden, bob.Credential.ID); err != nil {
 		t.Error(err)
