@@ -1,5 +1,5 @@
 import axe from 'axe-core';
-import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page, type Request } from 'playwright-core';
 
 export function launch(): Promise<Browser> {
   return chromium.launch({
@@ -12,6 +12,8 @@ export function launch(): Promise<Browser> {
 export interface Watched {
   readonly page: Page;
   readonly complaints: string[];
+  /** Waits until nothing is being loaded, but for the line that changes are pushed through. */
+  readonly quiet: () => Promise<void>;
 }
 
 export async function open(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
@@ -21,7 +23,20 @@ export async function open(browser: Browser, options: BrowserContextOptions = {}
   const complaints: string[] = [];
   watch(page, complaints);
   context.on('page', (other) => watch(other, complaints));
-  return { page, complaints };
+  const loading = new Set<Request>();
+  page.on('request', (r) => {
+    if (!r.url().endsWith('/api/v1/events')) loading.add(r);
+  });
+  page.on('requestfinished', (r) => loading.delete(r));
+  page.on('requestfailed', (r) => loading.delete(r));
+  const quiet = async () => {
+    // A page that has what it asked for may ask for more once it is drawn: quiet is two frames without.
+    for (let frames = 0; frames < 2; frames++) {
+      if (loading.size > 0) frames = -1;
+      await page.evaluate(() => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next))));
+    }
+  };
+  return { page, complaints, quiet };
 }
 
 function watch(page: Page, complaints: string[]): void {

@@ -31,7 +31,7 @@ afterAll(async () => {
 describe('screenshots', () => {
   for (const look of looks) {
     it(`of every page, ${look.name}`, async () => {
-      const { page } = await open(browser, { ...look.options, reducedMotion: 'reduce' });
+      const { page, quiet } = await open(browser, { ...look.options, reducedMotion: 'reduce' });
       await page.goto(`${site.url}/ui/`);
       await page.getByRole('link', { name: 'Sign in' }).waitFor();
       await shoot(page, `sign-in-${look.name}`);
@@ -41,8 +41,7 @@ describe('screenshots', () => {
         await page.locator('#page-title').waitFor();
         await page.getByLabel('Connection: Live').waitFor();
         await ready?.(page);
-        await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' });
-        await page.waitForLoadState('networkidle').catch(() => undefined);
+        await quiet();
         await shoot(page, `${name}-${look.name}`);
       }
       await page.context().close();

@@ -13,7 +13,7 @@ import { PageView } from '../ui/page';
 import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
 import { Status } from '../ui/status';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 
 const LIMIT = 50;
 const defaults = { q: '', role: '', state: '', offset: '0' };
@@ -83,7 +83,7 @@ export default function People() {
               <>
                 <DataTable label="People" head={['Name', 'Roles', 'State', 'Last seen']}>
                   {page.items.map((u) => (
-                    <Table.Tr key={u.id}>
+                    <Row key={u.id}>
                       <Table.Td>
                         <Anchor component={Link} to={`/access/people/${encodeURIComponent(u.id)}`} fw={550} size="sm">
                           {u.name || u.subject}
@@ -113,7 +113,7 @@ export default function People() {
                       <Table.Td>
                         <Age time={u.seen_at} />
                       </Table.Td>
-                    </Table.Tr>
+                    </Row>
                   ))}
                 </DataTable>
                 <Paging

@@ -137,7 +137,7 @@ export default function Permissions() {
                     }
                     return (
                       <>
-                        <DataTable label="Permissions" head={['Action', ...page.items.map((r) => r.name)]} minWidth={300 + page.items.length * 110}>
+                        <DataTable label="Permissions" head={['Action', ...page.items.map((r) => r.name)]} minWidth={300 + page.items.length * 110} cards={false}>
                           {parts.map((part) => (
                             <Fragment key={part}>
                               <Table.Tr className={classes.part}>

@@ -18,6 +18,7 @@ import { Panel } from '../ui/panel';
 import { Problem } from '../ui/problem';
 import { Status } from '../ui/status';
 import { Rights } from './rights';
+import { SessionTable } from './session-table';
 
 /** One person: roles, what they can do by them, and where they are logged in. */
 export default function Person() {
@@ -45,10 +46,20 @@ export default function Person() {
                 <Rights user={u.id} />
               </Panel>
             )}
+            {may(me, 'sessions.read') && <WhereLoggedIn user={u.id} />}
           </Stack>
         )}
       </Answer>
     </PageView>
+  );
+}
+
+function WhereLoggedIn({ user }: { user: string }) {
+  const [offset, setOffset] = useState(0);
+  return (
+    <Panel title="Sessions" hint="Where they are logged in with a browser" padded={false}>
+      <SessionTable user={user} limit={10} offset={offset} onOffset={setOffset} />
+    </Panel>
   );
 }
 

@@ -7,7 +7,7 @@ import { queries } from '../api/queries';
 import { Answer } from '../ui/answer';
 import { Empty } from '../ui/empty';
 import { Paging } from '../ui/paging';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 
 const LIMIT = 25;
 
@@ -35,7 +35,7 @@ export function Rights({ user, action = '', group = '' }: { user: string; action
           <>
             <DataTable label="Rights" head={['May', 'On', 'By']}>
               {page.items.map((r) => (
-                <Table.Tr key={`${r.action} ${r.group} ${r.rule}`}>
+                <Row key={`${r.action} ${r.group} ${r.rule}`}>
                   <Table.Td>
                     <Text size="sm" fw={550} className="code">
                       {r.action}
@@ -46,7 +46,7 @@ export function Rights({ user, action = '', group = '' }: { user: string; action
                   </Table.Td>
                   <Table.Td>{r.group === '*' ? 'everywhere' : r.group}</Table.Td>
                   <Table.Td>{r.rule}</Table.Td>
-                </Table.Tr>
+                </Row>
               ))}
             </DataTable>
             <Paging total={page.total} limit={LIMIT} offset={offset} noun="rights" onChange={setOffset} />

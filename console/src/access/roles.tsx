@@ -21,7 +21,7 @@ import { PageView } from '../ui/page';
 import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
 import { Problem } from '../ui/problem';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 
 const LIMIT = 50;
 const defaults = { do: '', q: '', offset: '0' };
@@ -171,7 +171,7 @@ function RoleRow({ role }: { role: Role }) {
     },
   });
   return (
-    <Table.Tr>
+    <Row>
       <Table.Td maw={380}>
         <Text size="sm" fw={600}>
           {role.name}
@@ -246,7 +246,7 @@ function RoleRow({ role }: { role: Role }) {
           cannot be undone; the audit log keeps what it was.
         </Confirm>
       </Table.Td>
-    </Table.Tr>
+    </Row>
   );
 }
 

@@ -15,21 +15,23 @@ import { Empty } from '../ui/empty';
 import { Paging } from '../ui/paging';
 import { Problem } from '../ui/problem';
 import { Status } from '../ui/status';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 
 interface Props {
   /** Everybody's sessions instead of one's own. */
-  all: boolean;
+  all?: boolean;
+  /** One person's sessions. */
+  user?: string;
   limit: number;
   offset: number;
   onOffset: (offset: number) => void;
 }
 
 /** Browser sessions with the button that ends them. */
-export function SessionTable({ all, limit, offset, onOffset }: Props) {
+export function SessionTable({ all = false, user = '', limit, offset, onOffset }: Props) {
   const sessions = useQuery({
-    queryKey: ['access', 'sessions', { all, limit, offset }],
-    queryFn: () => lodge.sessions({ all, limit, offset }),
+    queryKey: ['access', 'sessions', { all, user, limit, offset }],
+    queryFn: () => lodge.sessions({ all, user, limit, offset }),
     placeholderData: keepPreviousData,
   });
   return (
@@ -43,7 +45,7 @@ export function SessionTable({ all, limit, offset, onOffset }: Props) {
           <>
             <DataTable label="Sessions" head={['Who', 'Where', 'Last used', 'Ends', { label: 'Actions', hidden: true }]}>
               {page.items.map((s) => (
-                <Row key={s.id} session={s} />
+                <SessionRow key={s.id} session={s} />
               ))}
             </DataTable>
             <Paging total={page.total} limit={limit} offset={offset} noun="sessions" onChange={onOffset} />
@@ -54,7 +56,7 @@ export function SessionTable({ all, limit, offset, onOffset }: Props) {
   );
 }
 
-function Row({ session }: { session: Session }) {
+function SessionRow({ session }: { session: Session }) {
   const me = useMe();
   const client = useQueryClient();
   const revoke = useMutation({
@@ -70,7 +72,7 @@ function Row({ session }: { session: Session }) {
   });
   const mine = session.user_id === me.id;
   return (
-    <Table.Tr>
+    <Row>
       <Table.Td>
         {may(me, 'users.read') ? (
           <Anchor component={Link} to={`/access/people/${encodeURIComponent(session.user_id)}`} size="sm" fw={550}>
@@ -113,6 +115,6 @@ function Row({ session }: { session: Session }) {
         )}
         {revoke.error !== null && <Problem error={revoke.error} title="The session goes on" />}
       </Table.Td>
-    </Table.Tr>
+    </Row>
   );
 }

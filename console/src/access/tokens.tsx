@@ -21,7 +21,7 @@ import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
 import { Problem } from '../ui/problem';
 import { Status } from '../ui/status';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 import classes from './access.module.css';
 import { parseClaims } from './claims';
 
@@ -47,7 +47,7 @@ export default function Tokens() {
   return (
     <PageView
       title="Service tokens"
-      lead="What programs log in with: analyses, adapters, scripts. Each is shown once, listed for ever, and revoked at once."
+      lead="What programs log in with. Each is shown once, and refused from the moment it is revoked."
       freshness={<Freshness updatedAt={tokens.dataUpdatedAt} failed={tokens.isError} />}
       actions={
         <>
@@ -82,7 +82,7 @@ export default function Tokens() {
                   head={['Name', 'Roles', 'State', 'Created', 'Last used', { label: 'Actions', hidden: true }]}
                 >
                   {page.items.map((t) => (
-                    <Row key={t.id} token={t} />
+                    <TokenRow key={t.id} token={t} />
                   ))}
                 </DataTable>
                 <Paging
@@ -102,7 +102,7 @@ export default function Tokens() {
   );
 }
 
-function Row({ token }: { token: Token }) {
+function TokenRow({ token }: { token: Token }) {
   const client = useQueryClient();
   const [asking, setAsking] = useState(false);
   const revoke = useMutation({
@@ -116,7 +116,7 @@ function Row({ token }: { token: Token }) {
   const now = useNow();
   const expired = token.expires_at !== null && new Date(token.expires_at).getTime() < now;
   return (
-    <Table.Tr>
+    <Row>
       <Table.Td>
         <Text size="sm" fw={600}>
           {token.name}
@@ -158,7 +158,7 @@ function Row({ token }: { token: Token }) {
       </Table.Td>
       <Table.Td>
         <Age time={token.created_at} />
-        <Text size="xs" c="dimmed">
+        <Text size="xs" c="dimmed" truncate maw={180} title={token.created_by}>
           by {token.created_by}
         </Text>
       </Table.Td>
@@ -184,7 +184,7 @@ function Row({ token }: { token: Token }) {
           Programs that use it are refused from now on. It cannot be undone; a new token takes its place.
         </Confirm>
       </Table.Td>
-    </Table.Tr>
+    </Row>
   );
 }
 

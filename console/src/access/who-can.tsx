@@ -14,7 +14,7 @@ import { Empty } from '../ui/empty';
 import { PageView } from '../ui/page';
 import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 import { Rights } from './rights';
 
 const LIMIT = 50;
@@ -147,7 +147,7 @@ function ActionAnswer({ filters, change }: { filters: Filters; change: Change })
             <>
               <DataTable label="Who can" head={['Person', 'May', 'On', 'By']}>
                 {people.items.map((h) => (
-                  <Table.Tr key={`${h.user_id} ${h.rule} ${h.action} ${h.group}`}>
+                  <Row key={`${h.user_id} ${h.rule} ${h.action} ${h.group}`}>
                     <Table.Td>
                       <Anchor component={Link} to={`/access/people/${encodeURIComponent(h.user_id)}`} size="sm" fw={550}>
                         {h.name || h.user_id}
@@ -159,7 +159,7 @@ function ActionAnswer({ filters, change }: { filters: Filters; change: Change })
                     <Table.Td className="code">{h.action || 'everything'}</Table.Td>
                     <Table.Td>{h.group === '*' ? 'everywhere' : h.group}</Table.Td>
                     <Table.Td>{h.rule}</Table.Td>
-                  </Table.Tr>
+                  </Row>
                 ))}
               </DataTable>
               <Paging

@@ -6,7 +6,7 @@ import { useState } from 'react';
 import { lodge } from '../api/lodge';
 import type { AuditRecord } from '../api/types';
 import { offsetOf, useFilters } from '../lib/address';
-import { count, moment, sentence } from '../lib/format';
+import { count, moment, sentence, short } from '../lib/format';
 import { Age } from '../ui/age';
 import { Answer } from '../ui/answer';
 import { Empty } from '../ui/empty';
@@ -17,7 +17,7 @@ import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
 import { Problem } from '../ui/problem';
 import { Status } from '../ui/status';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 import { localInput, toInstant } from './when';
 
 const LIMIT = 50;
@@ -83,7 +83,7 @@ export default function AuditLog() {
               <>
                 <DataTable label="Audit records" minWidth={860} head={['When', 'Who', 'Did', 'To', 'Outcome', 'Rule']}>
                   {page.items.map((r) => (
-                    <Table.Tr key={r.id}>
+                    <Row key={r.id}>
                       <Table.Td>
                         <UnstyledButton fz="sm" c="pine" fw={550} onClick={() => setOpen(r)}>
                           <Age time={r.at} />
@@ -114,7 +114,7 @@ export default function AuditLog() {
                           {r.rule}
                         </Text>
                       </Table.Td>
-                    </Table.Tr>
+                    </Row>
                   ))}
                 </DataTable>
                 <Paging
@@ -193,60 +193,61 @@ interface FiltersProps {
 
 function Filters({ filters, filtered, change }: FiltersProps) {
   const later = useDebouncedCallback(change, 400);
-  const field = (name: 'caller' | 'action' | 'group', label: string, placeholder: string) => (
+  const field = (name: 'caller' | 'action' | 'group' | 'object', label: string, placeholder: string) => (
     <TextInput
       label={label}
       placeholder={placeholder}
       defaultValue={filters[name]}
       onChange={(event) => later({ [name]: event.currentTarget.value.trim() })}
-      w={110}
+      style={{ flex: '1 1 130px' }}
+    />
+  );
+  const moment = (name: 'since' | 'until', label: string) => (
+    <TextInput
+      label={label}
+      type="datetime-local"
+      defaultValue={localInput(filters[name])}
+      onBlur={(event) => change({ [name]: toInstant(event.currentTarget.value) })}
+      style={{ flex: '0 1 200px' }}
     />
   );
   return (
-    <Group p="sm" gap="xs" align="flex-end">
-      <TextInput
-        label="Search"
-        placeholder="Object or detail"
-        leftSection={<Search size={15} aria-hidden />}
-        defaultValue={filters.q}
-        onChange={(event) => later({ q: event.currentTarget.value.trim() })}
-        style={{ flex: '1 1 150px' }}
-      />
-      {field('caller', 'Who', 'Name')}
-      {field('action', 'Action', 'e.g. roles.write')}
-      {field('group', 'Group', 'e.g. site')}
-      <NativeSelect
-        label="Outcome"
-        w={100}
-        value={filters.outcome}
-        onChange={(event) => change({ outcome: event.currentTarget.value })}
-        data={[
-          { value: '', label: 'Any' },
-          { value: 'allowed', label: 'Allowed' },
-          { value: 'denied', label: 'Denied' },
-          { value: 'failed', label: 'Failed' },
-        ]}
-      />
-      <TextInput
-        label="Since"
-        type="datetime-local"
-        w={182}
-        defaultValue={localInput(filters.since)}
-        onBlur={(event) => change({ since: toInstant(event.currentTarget.value) })}
-      />
-      <TextInput
-        label="Until"
-        type="datetime-local"
-        w={182}
-        defaultValue={localInput(filters.until)}
-        onBlur={(event) => change({ until: toInstant(event.currentTarget.value) })}
-      />
-      {filtered && (
-        <Button variant="subtle" color="gray" onClick={() => change(defaults)}>
-          Clear filters
-        </Button>
-      )}
-    </Group>
+    <Stack p="sm" gap="xs">
+      <Group gap="xs" align="flex-end">
+        <TextInput
+          label="Search"
+          placeholder="Who, object, rule or detail"
+          leftSection={<Search size={15} aria-hidden />}
+          defaultValue={filters.q}
+          onChange={(event) => later({ q: event.currentTarget.value.trim() })}
+          style={{ flex: '1 1 200px' }}
+        />
+        <NativeSelect
+          label="Outcome"
+          value={filters.outcome}
+          onChange={(event) => change({ outcome: event.currentTarget.value })}
+          data={[
+            { value: '', label: 'Any' },
+            { value: 'allowed', label: 'Allowed' },
+            { value: 'denied', label: 'Denied' },
+            { value: 'failed', label: 'Failed' },
+          ]}
+        />
+        {moment('since', 'Since')}
+        {moment('until', 'Until')}
+      </Group>
+      <Group gap="xs" align="flex-end">
+        {field('caller', 'Who', 'Name')}
+        {field('action', 'Action', 'e.g. roles.write')}
+        {field('group', 'Group', 'e.g. site')}
+        {field('object', 'Object', 'e.g. roles/operator')}
+        {filtered && (
+          <Button variant="subtle" color="gray" onClick={() => change(defaults)}>
+            {filters.request_id === '' ? 'Clear filters' : `Clear filters (request ${short(filters.request_id)})`}
+          </Button>
+        )}
+      </Group>
+    </Stack>
   );
 }
 

@@ -51,7 +51,7 @@ export const lodge = {
   auditExport: (format: 'ndjson' | 'csv', filter: Partial<AuditFilter>) =>
     link('/api/v1/audit', { ...asQuery(filter), format }),
 
-  health: () => json<{ items: Dependency[]; version: string }>('GET', '/api/v1/site/health'),
+  health: () => json<{ version: string; checks: Dependency[] }>('GET', '/api/v1/site/health'),
   config: () => json<{ items: ConfigValue[] }>('GET', '/api/v1/site/config'),
 
   logout: () => call('post', '/auth/logout'),

@@ -201,7 +201,7 @@ export interface paths {
         };
         /**
          * List browser sessions
-         * @description One's own that are alive; with all=true everybody's, which needs sessions.read on site.
+         * @description One's own that are alive; with all=true everybody's, with user=ID that person's, which needs sessions.read on site.
          */
         get: operations["listSessions"];
         put?: never;
@@ -2346,6 +2346,8 @@ export interface operations {
                 limit?: number;
                 /** @description How many items to leave out first */
                 offset?: number;
+                /** @description One person's, by id */
+                user?: string;
             };
             header?: never;
             path?: never;

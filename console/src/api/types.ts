@@ -16,12 +16,7 @@ export type Token = Schemas['Token'];
 export type Session = Schemas['Session'];
 export type AuditRecord = Schemas['Record'];
 
-export interface Dependency {
-  name: string;
-  state: string;
-  detail: string;
-  checked_at: string;
-}
+export type Dependency = Schemas['CheckState'];
 
 export interface ConfigValue {
   key: string;

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { queries } from '../api/queries';
 import type { Dependency, Hub } from '../api/types';
-import { count, span } from '../lib/format';
+import { count, sentence, span } from '../lib/format';
 import { useNow } from '../lib/now';
 import { useMe } from './me-context';
 import { may } from './may';
@@ -38,14 +38,15 @@ export function alertsFrom(
   }
   for (const d of dependencies ?? []) {
     // The hub has its own line above, with more in it.
-    if (isWell(d.state) || d.name === 'hub') continue;
-    alerts.push({ id: `dependency:${d.name}`, tone: 'bad', text: `${d.name}: ${d.detail || d.state}`, link: '/site/health' });
+    if (d.state === 'ok' || d.name === 'hub') continue;
+    alerts.push({
+      id: `dependency:${d.name}`,
+      tone: d.needed ? 'bad' : 'warn',
+      text: sentence(`${d.name}: ${d.error ?? 'does not answer'}`),
+      link: '/site/health',
+    });
   }
   return alerts;
-}
-
-export function isWell(state: string): boolean {
-  return ['ok', 'ready', 'up', 'off', 'not configured', 'unconfigured'].includes(state);
 }
 
 export function useAlerts(): Alert[] {
@@ -53,5 +54,5 @@ export function useAlerts(): Alert[] {
   const hub = useQuery({ ...queries.hub(), enabled: may(me, 'results.uploads.read') });
   const failed = useQuery({ ...queries.failed(), enabled: may(me, 'results.uploads.read') });
   const health = useQuery(queries.health());
-  return alertsFrom(hub.data, failed.data ?? 0, health.data?.items, useNow());
+  return alertsFrom(hub.data, failed.data ?? 0, health.data?.checks, useNow());
 }

@@ -44,7 +44,7 @@ describe('the navigation', () => {
 describe('alerts', () => {
   const now = Date.parse('2026-11-22T12:00:00Z');
   const hub = { configured: true, reachable: true, waiting: 0 };
-  const well = { name: 'database', state: 'ok', detail: '', checked_at: '' };
+  const well = { name: 'database', state: 'ok' as const, since: '', latency_ms: 1, needed: true };
   it('are none when all is well', () => {
     expect(alertsFrom(hub, 0, [well], now)).toEqual([]);
     expect(alertsFrom(undefined, 0, undefined, now)).toEqual([]);
@@ -54,13 +54,13 @@ describe('alerts', () => {
     const alerts = alertsFrom(
       { ...hub, reachable: false, unreachable_since: '2026-11-22T11:00:00Z', waiting: 3 },
       1,
-      [{ ...well, state: 'failed', detail: 'connection refused' }],
+      [{ ...well, state: 'failed', error: 'connection refused' }],
       now,
     );
     expect(alerts.map((a) => [a.tone, a.text])).toEqual([
       ['bad', '1 upload to the hub failed and will not be tried again by itself.'],
       ['warn', 'The hub is unreachable for 1 h; 3 uploads wait.'],
-      ['bad', 'database: connection refused'],
+      ['bad', 'database: connection refused.'],
     ]);
   });
 });

@@ -24,12 +24,12 @@ export function SitePanel() {
       <Answer query={health} title="The health could not be read">
         {(site) => (
           <ul className={classes.list}>
-            {site.items.map((d) => (
+            {site.checks.map((d) => (
               <li key={d.name}>
                 <Text size="sm" className={classes.grow}>
                   {d.name}
                 </Text>
-                <Status tone={toneOf(d.state)}>{d.state}</Status>
+                <Status tone={toneOf(d)}>{d.state}</Status>
               </li>
             ))}
           </ul>

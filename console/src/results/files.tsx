@@ -18,7 +18,7 @@ import { Freshness } from '../ui/freshness';
 import { PageView } from '../ui/page';
 import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 import { Drop } from './drop';
 import { FileDrawer } from './file-drawer';
 import classes from './results.module.css';
@@ -128,7 +128,7 @@ export default function Files() {
                     minWidth={760}
                   >
                     {page.items.map((f) => (
-                      <Table.Tr key={f.id}>
+                      <Row key={f.id}>
                         <Table.Td>
                           <UnstyledButton
                             fz="sm"
@@ -163,7 +163,7 @@ export default function Files() {
                         <Table.Td>
                           <Age time={f.created_at} />
                         </Table.Td>
-                      </Table.Tr>
+                      </Row>
                     ))}
                   </DataTable>
                   <Paging

@@ -21,7 +21,7 @@ import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
 import { Problem } from '../ui/problem';
 import { Status } from '../ui/status';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 import { SendingList } from './sending-list';
 
 const LIMIT = 50;
@@ -87,7 +87,7 @@ export default function Uploads() {
                   head={['File', 'Analysis', 'State', { label: 'Tries', align: 'right' }, 'What happens next', { label: 'Actions', hidden: true }]}
                 >
                   {page.items.map((u) => (
-                    <Row key={u.id} upload={u} hub={hub.data} />
+                    <UploadRow key={u.id} upload={u} hub={hub.data} />
                   ))}
                 </DataTable>
                 <Paging
@@ -136,7 +136,7 @@ function HubBanner({ hub }: { hub: Hub }) {
   );
 }
 
-function Row({ upload, hub }: { upload: Upload; hub: Hub | undefined }) {
+function UploadRow({ upload, hub }: { upload: Upload; hub: Hub | undefined }) {
   const me = useMe();
   const client = useQueryClient();
   const [asking, setAsking] = useState(false);
@@ -155,12 +155,12 @@ function Row({ upload, hub }: { upload: Upload; hub: Hub | undefined }) {
     },
   });
   return (
-    <Table.Tr>
+    <Row>
       <Table.Td maw={260}>
         <Text size="sm" fw={550} truncate title={upload.filename}>
           {upload.filename}
         </Text>
-        <Text size="xs" c="dimmed">
+        <Text size="xs" c="dimmed" className="nowrap">
           {bytes(upload.size)} · stored <Age time={upload.created_at} />
         </Text>
       </Table.Td>
@@ -225,7 +225,7 @@ function Row({ upload, hub }: { upload: Upload; hub: Hub | undefined }) {
             : 'It has not reached the hub. Deleting it destroys the only copy of this result; it cannot be undone.'}
         </Confirm>
       </Table.Td>
-    </Table.Tr>
+    </Row>
   );
 }
 

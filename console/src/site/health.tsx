@@ -2,6 +2,7 @@ import { Anchor, Stack, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { HeartPulse } from 'lucide-react';
 import { queries } from '../api/queries';
+import { sentence } from '../lib/format';
 import { Age } from '../ui/age';
 import { Answer } from '../ui/answer';
 import { Empty } from '../ui/empty';
@@ -10,8 +11,8 @@ import { Freshness } from '../ui/freshness';
 import { PageView } from '../ui/page';
 import { Panel } from '../ui/panel';
 import { Status } from '../ui/status';
-import { DataTable } from '../ui/table';
-import { toneOf } from './tone';
+import { DataTable, Row } from '../ui/table';
+import { toneOf, wordsFor } from './tone';
 
 /** Each system that Lodge needs, in words: how it is, since when, and what works without it. */
 export default function Health() {
@@ -25,25 +26,33 @@ export default function Health() {
       <Panel padded={false}>
         <Answer query={health} title="The health could not be read">
           {(site) =>
-            site.items.length === 0 ? (
+            site.checks.length === 0 ? (
               <Empty title="Nothing to report" icon={HeartPulse}>
                 This server reports no dependencies.
               </Empty>
             ) : (
-              <DataTable label="Dependencies" head={['System', 'State', 'Since', 'In words']}>
-                {site.items.map((d) => (
-                  <Table.Tr key={d.name}>
+              <DataTable label="Dependencies" head={['System', 'State', 'Since', 'In words', { label: 'Answers in', align: 'right' }]}>
+                {site.checks.map((d) => (
+                  <Row key={d.name}>
                     <Table.Td fw={600}>{d.name}</Table.Td>
                     <Table.Td>
-                      <Status tone={toneOf(d.state)}>{d.state}</Status>
+                      <Status tone={toneOf(d)}>{d.state}</Status>
                     </Table.Td>
                     <Table.Td>
-                      <Age time={d.checked_at} never="–" />
+                      <Age time={d.since} never="–" />
                     </Table.Td>
                     <Table.Td>
-                      <Text size="sm">{d.detail}</Text>
+                      <Text size="sm">{d.error === undefined ? wordsFor(d) : sentence(d.error)}</Text>
+                      {d.error !== undefined && (
+                        <Text size="xs" c="dimmed">
+                          {wordsFor(d)}
+                        </Text>
+                      )}
                     </Table.Td>
-                  </Table.Tr>
+                    <Table.Td ta="right" className="nowrap">
+                      {d.latency_ms < 1 ? '< 1' : Math.round(d.latency_ms)} ms
+                    </Table.Td>
+                  </Row>
                 ))}
               </DataTable>
             )

@@ -8,7 +8,7 @@ import { Empty } from '../ui/empty';
 import { Freshness } from '../ui/freshness';
 import { PageView } from '../ui/page';
 import { Panel } from '../ui/panel';
-import { DataTable } from '../ui/table';
+import { DataTable, Row } from '../ui/table';
 import classes from './site.module.css';
 
 const defaults = { q: '', changed: '' };
@@ -53,10 +53,10 @@ export default function Settings() {
             ) : (
               <DataTable label="Settings" head={['Setting', 'Value', 'From']}>
                 {shown.map((c) => (
-                  <Table.Tr key={c.key}>
-                    <Table.Th scope="row" fw={550} className="code">
+                  <Row key={c.key}>
+                    <Table.Td fw={550} className="code">
                       {c.key}
-                    </Table.Th>
+                    </Table.Td>
                     <Table.Td className={classes.value}>
                       {c.value === '' ? (
                         <Text size="sm" c="dimmed">
@@ -75,7 +75,7 @@ export default function Settings() {
                         <Badge color="pine">{c.source}</Badge>
                       )}
                     </Table.Td>
-                  </Table.Tr>
+                  </Row>
                 ))}
               </DataTable>
             );
