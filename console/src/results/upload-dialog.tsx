@@ -81,7 +81,7 @@ function Form({ destination: first, project, dropped, onClose }: Props) {
           <Group grow align="flex-start" gap="md">
             <Autocomplete
               label="Project"
-              description="Analyses of this project can read it"
+              description="Its analyses can read it"
               placeholder="Project id"
               data-autofocus
               required
@@ -92,7 +92,7 @@ function Form({ destination: first, project, dropped, onClose }: Props) {
             />
             <TextInput
               label="Tag"
-              description="Optional: a name to find it by"
+              description="Optional, to find it by"
               placeholder="e.g. model-v2"
               error={tagProblem(draft.tag)}
               value={draft.tag}
