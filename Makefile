@@ -5,6 +5,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 CACHE       := .cache
 LINT        := $(CACHE)/bin/golangci-lint
 VERSITYGW   := $(CACHE)/bin/versitygw
+WITHSERVICES = $(GO) run ./internal/drivertest/services/cmd/withservices
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 GO_SOURCES   = $(shell find cmd internal console -name '*.go' -o -name '*.sql' -o -path '*/localidp/web/*' -type f 2>/dev/null)
 WEB_SOURCES  = $(shell find console/src console/public console/index.html console/*.json console/*.ts -type f 2>/dev/null)
@@ -34,7 +35,7 @@ bin/lodge: console/dist/index.html go.mod go.sum $(GO_SOURCES)
 
 test: build $(VERSITYGW) ## everything that must pass, with the race detector; starts the services it needs
 	cd console && npm run --silent typecheck && npm run --silent test
-	CGO_ENABLED=1 $(GO) run ./test/withservices -- $(GO) test -race -timeout 20m ./...
+	CGO_ENABLED=1 $(WITHSERVICES) $(GO) test -race -timeout 20m ./...
 	$(MAKE) --no-print-directory e2e-fast
 
 unit: ## the quick half: Go and console tests that need no other server
@@ -45,7 +46,7 @@ e2e-fast: build
 	cd console && npm run --silent e2e:fast
 
 e2e: build $(VERSITYGW) ## the stories in test/e2e against the real binary, and every page in a real browser
-	$(GO) run ./test/withservices -- $(GO) test -count=1 -timeout 30m ./test/e2e/... -full
+	$(WITHSERVICES) $(GO) test -count=1 -timeout 30m ./test/e2e/... -full
 	cd console && npm run --silent e2e
 
 bench: build $(VERSITYGW) ## measure, side by side with peers; writes docs/benchmarks.md
