@@ -25,6 +25,7 @@ type Config struct {
 	HTTP            HTTP          `key:"http"`
 	Objects         Objects       `key:"objects"`
 	Identity        Identity      `key:"identity"`
+	Audit           Audit         `key:"audit"`
 	Results         Results       `key:"results"`
 }
 
@@ -108,6 +109,11 @@ type Issuer struct {
 type TrustedHeader struct {
 	Name    string   `key:"name" example:"userid" help:"The header in which the proxy names the user. Off when empty."`
 	Proxies []string `key:"proxies" example:"[10.0.0.5]" help:"The proxies that may set it; it is stripped from everyone else."`
+}
+
+// Audit says how the audit log is sealed.
+type Audit struct {
+	KeyFile string `key:"key_file" example:"/etc/lodge/audit-key.pem" help:"PEM file with the Ed25519 key that signs the audit log, the same on every replica. In the database when empty, where whoever can change the log can also sign it anew."`
 }
 
 // Results configures the results part.

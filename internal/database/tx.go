@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -39,6 +40,10 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 	wait := 2 * time.Millisecond
 	for n := 1; ; n++ {
 		err := db.try(ctx, fn)
+		if ctx.Err() != nil && isAway(err) {
+			// The driver tore the connection down because the caller went away, not the server.
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
 		if n == attempts || !isConflict(err) {
 			return explain(err)
 		}

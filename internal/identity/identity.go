@@ -55,7 +55,10 @@ type Config struct {
 type Issuer struct {
 	// Issuer is the iss of its tokens. When it is empty, iss is not looked at, and people are
 	// told apart by where the keys come from.
-	Issuer        string
+	Issuer string
+	// ID is what its people are kept under, together with their subject; Issuer when empty. It is
+	// for a provider whose address may change while its people stay the same.
+	ID            string
 	JWKSURL       string
 	PublicKeyFile string
 	HS256Secret   secret.String

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -57,7 +58,7 @@ type discovered struct {
 }
 
 func newIssuer(c Issuer, now func() time.Time, log *slog.Logger) (*issuer, error) {
-	is := &issuer{Issuer: c, id: c.Issuer, audiences: c.Audiences, now: now}
+	is := &issuer{Issuer: c, id: cmp.Or(c.ID, c.Issuer), audiences: c.Audiences, now: now}
 	if len(is.audiences) == 0 && c.ClientID != "" {
 		is.audiences = []string{c.ClientID}
 	}

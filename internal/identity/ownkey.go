@@ -24,7 +24,7 @@ const keyName = "identity.key"
 
 // LoadKey gives the site's own key, and makes it at the first start. All replicas share it.
 func LoadKey(ctx context.Context, db *database.DB, now func() time.Time) (*rsa.PrivateKey, error) {
-	stored, err := readSiteValue(ctx, db, keyName)
+	stored, err := db.SiteValue(ctx, keyName)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func LoadKey(ctx context.Context, db *database.DB, now func() time.Time) (*rsa.P
 		}
 		fresh := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 		// Another replica may have been quicker: what stands there counts.
-		if stored, err = addSiteValue(ctx, db, keyName, fresh, now()); err != nil {
+		if stored, err = db.EnsureSiteValue(ctx, keyName, fresh, now()); err != nil {
 			return nil, err
 		}
 	}

@@ -14,26 +14,6 @@ import (
 	"lodge/internal/fault"
 )
 
-func readSiteValue(ctx context.Context, q database.Querier, name string) (value string, err error) {
-	err = q.QueryRow(ctx, "SELECT value FROM site_values WHERE name = ?", name).Scan(&value)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("read the site value %s: %w", name, err)
-	}
-	return value, nil
-}
-
-// addSiteValue stores a value that is not there yet, and gives the one that is.
-func addSiteValue(ctx context.Context, db *database.DB, name, value string, now time.Time) (string, error) {
-	err := db.Tx(ctx, func(tx *database.Tx) error {
-		_, err := tx.Exec(ctx, "INSERT INTO site_values (name, value, created_at) VALUES (?, ?, ?)", name, value, database.Micros(now))
-		return err
-	})
-	if err != nil && !database.IsDuplicate(err) {
-		return "", fmt.Errorf("store the site value %s: %w", name, err)
-	}
-	return readSiteValue(ctx, db, name)
-}
-
 // tokenRow is a service token as stored. It is shared between requests and never changes.
 type tokenRow struct {
 	Token

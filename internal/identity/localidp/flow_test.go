@@ -265,7 +265,7 @@ func TestBrowserLogin(t *testing.T) {
 		t.Fatalf("after the login: %d at %s: %s", in.StatusCode, in.Request.URL, in.body)
 	}
 	me, _ := b.me()
-	if me.Name != "alice" || me.Admin || me.Credential.Kind != "session" || me.Issuer != s.url+"/idp" || len(me.Actions) != 0 {
+	if me.Name != "alice" || me.Admin || me.Credential.Kind != "session" || me.Issuer != localidp.UserIssuer || len(me.Actions) != 0 {
 		t.Errorf("me: %+v", me)
 	}
 	// Log out: this browser is out, and the cookie that somebody copied is worth nothing.

@@ -231,7 +231,7 @@ func (p *Provider) Handler() http.Handler { return p.handler }
 // through its handler in this process, so that neither needs a network.
 func (p *Provider) Issuer() identity.Issuer {
 	return identity.Issuer{
-		Issuer: p.issuer, ClientID: ConsoleClient, ClientSecret: secret.String(p.secret), Audiences: []string{ConsoleClient, CLIClient},
+		Issuer: p.issuer, ID: UserIssuer, ClientID: ConsoleClient, ClientSecret: secret.String(p.secret), Audiences: []string{ConsoleClient, CLIClient},
 		Keys: p.keys, Transport: inProcess{p.handler}, Algorithms: []string{string(jose.ES256)},
 	}
 }

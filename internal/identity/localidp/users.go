@@ -23,11 +23,15 @@ import (
 // AdminName is the account of the first start.
 const AdminName = "admin"
 
+// UserIssuer is the issuer that people with an account here are kept under. The address of the
+// provider is part of public_url, which may change; who they are does not.
+const UserIssuer = "lodge"
+
 // User is somebody with an account here.
 type User struct {
 	Name  string `json:"name"`
 	Email string `json:"email"`
-	// Subject is the sub of their tokens; with Provider.IssuerURL it is their identity in access.
+	// Subject is the sub of their tokens; with UserIssuer it is their identity in access.
 	Subject  string    `json:"subject"`
 	Disabled bool      `json:"disabled"`
 	Created  time.Time `json:"created_at"`
@@ -222,7 +226,7 @@ func (p *Provider) AdminIdentity(ctx context.Context) (string, error) {
 		return "", err
 	}
 	u, err := a.user()
-	return p.issuer + "|" + u.Subject, err
+	return UserIssuer + "|" + u.Subject, err
 }
 
 // generatePassword has 130 bits, in letters and digits that are hard to confuse.

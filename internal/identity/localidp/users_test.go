@@ -184,7 +184,7 @@ func TestEnsureAdmin(t *testing.T) {
 		}
 		who, err := p.AdminIdentity(t.Context())
 		users, _ := p.ListUsers(t.Context())
-		if err != nil || len(users) != 1 || who != "http://lodge.test/idp|"+users[0].Subject {
+		if err != nil || len(users) != 1 || who != UserIssuer+"|"+users[0].Subject {
 			t.Errorf("got %q, %v", who, err)
 		}
 	})
