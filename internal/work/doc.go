@@ -40,7 +40,7 @@
 //
 //   - A worker dies. Its lease runs out, and another worker claims the item. Attempts are
 //     counted when they begin, so an item that kills every worker is set aside after
-//     MaxAttempts.
+//     MaxAttempts. A server that is alone on its database need not wait: see Inherit.
 //   - A worker hangs, or is cut off from the database. It cannot renew its lease: the
 //     context of its function is cancelled, its outcome is dropped, another one takes over.
 //     For a moment both may run.
