@@ -178,6 +178,20 @@ func TestNotProvisioned(t *testing.T) {
 	equal(t, len(s.sent(id)), 2)
 }
 
+// TestNeverProvisioned has an end to that wait: who waits gets 503, what is queued stays queued.
+func TestNeverProvisioned(t *testing.T) {
+	t.Parallel()
+	sim := hubsim.New(hubsim.Options{Dir: t.TempDir(), ProvisionAfter: 1000})
+	t.Cleanup(func() { noError(t, sim.Close()) })
+	s := newSite(t, func(set *setup) { set.sim = sim })
+	id := uuid.NewString()
+	s.put("/intermediate", analysis(t, id), file("a", "1")).is(t, 503, "The hub has not made the temp bucket of analysis "+id+" yet")
+	u := parse[UploadInfo](t, s.put("/final", analysis(t, id), file("a", "1")).is(t, 202, ""))
+	equal(t, u.LastError, "The hub has not made the result bucket of analysis "+id+" yet")
+	equal(t, len(s.sent(id)), 0)
+	equal(t, parse[HubInfo](t, s.get("/hub", analysis(t, id)).is(t, 200, "")).Reachable, true)
+}
+
 func TestLocalDP(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withConfig(func(c *Config) { c.Retention = time.Hour }))

@@ -2,6 +2,7 @@ package results
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ func (l *linkState) note(now time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case err == nil, fault.Is(err, fault.Missing), fault.Is(err, fault.Upstream):
+	case err == nil, fault.Is(err, fault.Missing), fault.Is(err, fault.Upstream), errors.Is(err, errNotProvisioned):
 		// The first answer counts as well: who knows how long the hub was away before we asked.
 		l.back = l.back || !l.known || !l.unreachable.IsZero()
 		l.known, l.unreachable, l.reason = true, time.Time{}, ""

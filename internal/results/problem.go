@@ -99,10 +99,10 @@ func missingField(in, name string) fault.Field {
 }
 
 // hubFault is the hub's error as callers know it: a hub that cannot be reached is a bad gateway, not
-// a service of ours that is away.
+// a service of ours that is away. One that is still making a bucket is there, and asks for patience.
 func hubFault(err error) error {
 	var f *fault.Error
-	if errors.As(err, &f) && f.Kind == fault.Unavailable {
+	if errors.As(err, &f) && f.Kind == fault.Unavailable && !errors.Is(err, errNotProvisioned) {
 		return fault.Wrap(err, fault.Upstream, "%s", f.Detail)
 	}
 	return err
