@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"lodge/internal/lodge"
+)
+
+type serveCommand struct {
+	Parts       []string `arg:"" optional:"" name:"part" help:"Parts to serve; all of them when none is named. A single one stands at the root, where the service stood that it replaces."`
+	Data        string   `help:"Folder for everything that is kept on this machine (./lodge-data)." placeholder:"DIR"`
+	Listen      string   `help:"Address and port to listen on (127.0.0.1:8080)." placeholder:"HOST:PORT"`
+	NoSimulator bool     `help:"Start no simulated site beside the server."`
+}
+
+func (c *serveCommand) Run(ctx context.Context, t *terminal, all *commands) error {
+	cfg, err := all.load(t, map[string]string{"data": c.Data, "listen": c.Listen})
+	if err != nil {
+		return err
+	}
+	log := t.logger(cfg, true)
+	for _, notice := range cfg.Notices {
+		log.Warn(notice)
+	}
+	server, err := lodge.Open(ctx, cfg, lodge.Options{Parts: c.Parts, Version: version, Out: t.out, Now: t.now, Log: log})
+	if err != nil {
+		return err
+	}
+	return errors.Join(server.Serve(ctx), server.Close())
+}

@@ -1,0 +1,208 @@
+package lodge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lodge/internal/config"
+	"lodge/internal/fault"
+)
+
+// A Finding is what a look at one thing showed.
+type Finding struct {
+	// State is "ok", "warning" or "failure".
+	State string
+	// Subject is what was looked at, such as "database".
+	Subject string
+	// Text says how it is and, unless it is well, what to do.
+	Text string
+}
+
+// The states of a finding.
+const (
+	Well    = "ok"
+	Warning = "warning"
+	Failure = "failure"
+)
+
+// Examine looks at the configuration and at everything that it names. It changes nothing but what
+// a first start would: the data folder and the database's schema.
+func Examine(ctx context.Context, cfg *config.Loaded, now func() time.Time, log *slog.Logger) []Finding {
+	e := &examination{cfg: cfg, now: now}
+	e.folder()
+	e.address()
+	e.certificate()
+	e.stores(ctx, log)
+	return e.findings
+}
+
+type examination struct {
+	cfg      *config.Loaded
+	now      func() time.Time
+	findings []Finding
+}
+
+func (e *examination) add(state, subject, format string, args ...any) {
+	e.findings = append(e.findings, Finding{state, subject, fmt.Sprintf(format, args...)})
+}
+
+// result adds how something that can fail is.
+func (e *examination) result(subject string, err error, well, advice string) {
+	if err == nil {
+		e.add(Well, subject, "%s", well)
+		return
+	}
+	text := err.Error()
+	if advice != "" {
+		text += ": " + advice
+	}
+	e.add(Failure, subject, "%s", text)
+}
+
+const littleRoom = 1 << 30
+
+func (e *examination) folder() {
+	home := folder(e.cfg.Data)
+	if err := home.make(); err != nil {
+		e.add(Failure, "data folder", "%v: give --data a folder that can be written to", err)
+		return
+	}
+	probe, err := os.CreateTemp(home.path(temporaryDir), "doctor-*")
+	if err != nil {
+		e.add(Failure, "data folder", "%v: give --data a folder that can be written to", err)
+		return
+	}
+	_ = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	if info, err := os.Stat(e.cfg.Data); err == nil && info.Mode().Perm()&0o077 != 0 {
+		e.add(Warning, "data folder", "%s can be read by others on this machine: chmod 700 %s", e.cfg.Data, e.cfg.Data)
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(e.cfg.Data, &disk); err == nil {
+		free := disk.Bavail * uint64(disk.Bsize)
+		if free < littleRoom {
+			e.add(Warning, "data folder", "only %d MiB are free: uploads will be refused when it is full", free>>20)
+			return
+		}
+		e.add(Well, "data folder", "%s can be written to, %d GiB are free", e.cfg.Data, free>>30)
+	}
+}
+
+func (e *examination) address() {
+	host := hostOf(e.cfg.Listen)
+	public := e.cfg.PublicURL
+	loopback := host == "127.0.0.1" || host == "::1" || host == "localhost"
+	switch {
+	case public == "" && !loopback:
+		e.add(Warning, "public_url", "is not set, but %s can be reached from other machines: set it to the address that people type, or their logins lead nowhere", e.cfg.Listen)
+	case strings.HasPrefix(public, "http://") && !strings.HasPrefix(public, "http://localhost") && !strings.HasPrefix(public, "http://127.0.0.1"):
+		e.add(Warning, "public_url", "is not encrypted: passwords and tokens can be read on the way; use TLS here or in a proxy before it")
+	default:
+		e.add(Well, "public_url", "%s", publicOr(public))
+	}
+	if e.cfg.Identity.SkipJWT {
+		e.add(Failure, "identity", "identity.skip_jwt_validation is on: anybody can claim to be anybody")
+	}
+}
+
+func publicOr(public string) string {
+	if public == "" {
+		return "follows from the address that Lodge listens on"
+	}
+	return "is " + public
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse("//" + address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+func (e *examination) certificate() {
+	c := e.cfg.TLS
+	if c.CertFile == "" {
+		return
+	}
+	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		e.add(Failure, "certificate", "%v", err)
+		return
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		e.add(Failure, "certificate", "%v", err)
+		return
+	}
+	left := leaf.NotAfter.Sub(e.now())
+	switch {
+	case left < 0:
+		e.add(Failure, "certificate", "has expired on %s: renew it", leaf.NotAfter.Format(time.DateOnly))
+	case left < 14*24*time.Hour:
+		e.add(Warning, "certificate", "expires on %s: renew it", leaf.NotAfter.Format(time.DateOnly))
+	default:
+		e.add(Well, "certificate", "is good until %s", leaf.NotAfter.Format(time.DateOnly))
+	}
+}
+
+// stores looks at what is elsewhere: database, objects, hub, issuers.
+func (e *examination) stores(ctx context.Context, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	office, err := OpenOffice(ctx, e.cfg, e.now, log)
+	if err != nil {
+		advice := "check database_url, and that the server runs"
+		if !fault.Is(err, fault.Unavailable) {
+			advice = ""
+		}
+		e.result("database and identity", err, "", advice)
+		return
+	}
+	defer func() { _ = office.Close() }()
+	p := office.platform
+	e.result("database", p.db.Ping(ctx), "answers, the schema is up to date", "")
+	if p.db.Dialect() != "sqlite" && e.cfg.Audit.KeyFile == "" {
+		e.add(Warning, "audit log", "its key is in the database: set audit.key_file, the same on every replica, to hold against the database's administrators")
+	}
+	if b, err := openBucket(ctx, p); err != nil {
+		e.result("objects", err, "", "")
+	} else {
+		e.result("objects", b.Check(ctx), "can be stored and read", "check objects.s3, and that the bucket exists")
+		_ = b.close()
+	}
+	reached := p.identity.Reach(ctx)
+	for _, name := range slices.Sorted(maps.Keys(reached)) {
+		e.result("issuer "+name, reached[name], "gives its keys", "check its address in identity.issuers, and ca_file if its certificate is your own")
+	}
+	if p.provider != nil {
+		e.add(Well, "identity", "people log in at the embedded provider")
+	}
+	_, err = nodeKey(e.cfg.Results.Crypto)
+	e.result("node key", err, "can be read, or is not set", "")
+	e.hub(ctx, p)
+}
+
+func (e *examination) hub(ctx context.Context, p *platform) {
+	h, err := openHub(p)
+	switch {
+	case err != nil:
+		e.result("hub", err, "", "")
+	case h == nil:
+		e.add(Well, "hub", "none is configured: final results wait here")
+	default:
+		e.result("hub", h.Check(ctx), "answers and accepts our login", "check results.hub")
+		h.Close()
+	}
+}
