@@ -1,0 +1,262 @@
+package lodge
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"lodge/internal/config"
+	"lodge/internal/httpapi"
+	"lodge/internal/identity"
+)
+
+// publicRoutes are all that need no login; a part that is alone stands at the root.
+var publicRoutes = []string{
+	"GET /.well-known/jwks.json", "GET /auth/callback", "GET /auth/login", "POST /auth/logout", "GET /auth/page/{file}",
+	"GET /docs", "GET /docs/docs.css", "GET /healthz", "GET /openapi.json", "GET /readyz",
+	"GET /results/docs", "GET /results/docs/docs.css", "GET /results/healthz", "GET /results/openapi.json",
+}
+
+// site is a server with everybody who may call it.
+type site struct {
+	*Lodge
+	key    *rsa.PrivateKey
+	client *http.Client
+}
+
+const (
+	walkIssuer   = "https://issuer.test"
+	walkAudience = "lodge"
+)
+
+func startSite(t *testing.T, parts ...string) *site {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	must(t, err)
+	dir := t.TempDir()
+	keyFile := filepath.Join(dir, "issuer.pem")
+	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600))
+	issuers, err := json.Marshal([]map[string]any{{"issuer": walkIssuer, "public_key_file": keyFile, "audiences": []string{walkAudience}}})
+	must(t, err)
+	cfg, err := config.Load(config.Input{File: os.DevNull, Environ: []string{
+		"LODGE_DATA=" + filepath.Join(dir, "data"), "LODGE_LISTEN=127.0.0.1:0", "LODGE_IDENTITY_ISSUERS=" + string(issuers),
+		"LODGE_IDENTITY_TRUSTED_HEADER_NAME=X-User", "LODGE_IDENTITY_TRUSTED_HEADER_PROXIES=127.0.0.1", "LODGE_IDENTITY_ADMINS=boss",
+	}})
+	must(t, err)
+	l, err := Open(t.Context(), cfg, Options{Parts: parts, Version: "test", Out: io.Discard, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- l.Serve(ctx) }()
+	transport := &http.Transport{MaxIdleConnsPerHost: 8}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		must(t, l.Close())
+	})
+	return &site{l, key, &http.Client{
+		Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// token is a token of the issuer, good but for the changes.
+func (s *site) token(t *testing.T, alg jose.SignatureAlgorithm, key any, changes map[string]any) string {
+	t.Helper()
+	now := time.Now()
+	claims := map[string]any{
+		"iss": walkIssuer, "aud": walkAudience, "sub": "stranger", "preferred_username": "stranger",
+		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+	}
+	maps.Copy(claims, changes)
+	body, err := json.Marshal(claims)
+	must(t, err)
+	if alg == "none" {
+		encode := base64.RawURLEncoding.EncodeToString
+		return encode([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + encode(body) + "."
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
+	must(t, err)
+	signed, err := signer.Sign(body)
+	must(t, err)
+	text, err := signed.CompactSerialize()
+	must(t, err)
+	return text
+}
+
+// service makes a service token that is no analysis.
+func (s *site) service(t *testing.T, admin bool) (token, id string) {
+	t.Helper()
+	office := &Office{s.platform}
+	jwt, err := office.CreateToken(t.Context(), "test", identity.TokenRequest{Name: "walker", Admin: admin, Claims: map[string]any{"client_id": ""}})
+	must(t, err)
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(jwt.Reveal(), ".")[1])
+	must(t, err)
+	var claims struct {
+		ID string `json:"jti"`
+	}
+	must(t, json.Unmarshal(payload, &claims))
+	return jwt.Reveal(), claims.ID
+}
+
+var wildcard = regexp.MustCompile(`\{[a-z_]+(\.\.\.)?\}`)
+
+// call calls a route with something in the place of every name in its path, and gives the status
+// and the beginning of the body.
+func (s *site) call(t *testing.T, r httpapi.RegisteredRoute, head http.Header) (int, string) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	path := wildcard.ReplaceAllString(r.Pattern, "0192f3a1-0000-7000-8000-000000000001")
+	req, err := http.NewRequestWithContext(ctx, r.Method, s.Address()+path, http.NoBody)
+	must(t, err)
+	maps.Copy(req.Header, head)
+	resp, err := s.client.Do(req)
+	must(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		return resp.StatusCode, "" // it does not end by itself
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 2000))
+	must(t, err)
+	return resp.StatusCode, string(body)
+}
+
+func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+
+// TestAuthorisationWalk calls every route there is as nobody, with tokens that must not be believed,
+// without the permission, from another site's page, and as an administrator: so that a route that
+// lets somebody in, or nobody, cannot be added unseen. The classes "route accepts a bogus token",
+// "forgotten permission on one route" and "CSRF".
+func TestAuthorisationWalk(t *testing.T) {
+	t.Parallel()
+	for name, parts := range map[string][]string{"all parts": nil, "results alone": {"results"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSite(t, parts...)
+			routes := s.Routes()
+			if len(routes) < 50 {
+				t.Fatalf("only %d routes", len(routes))
+			}
+			s.walkPublic(t, routes, len(parts) == 1)
+			guarded := slices.DeleteFunc(routes, func(r httpapi.RegisteredRoute) bool { return r.Action == httpapi.Public })
+			s.walkGuarded(t, guarded)
+		})
+	}
+}
+
+// walkPublic compares the routes that need no login with the list, and sees that they need none.
+func (s *site) walkPublic(t *testing.T, routes []httpapi.RegisteredRoute, alone bool) {
+	t.Helper()
+	for _, r := range routes {
+		if r.Action != httpapi.Public {
+			continue
+		}
+		if !slices.Contains(publicRoutes, r.Method+" "+r.Pattern) {
+			t.Errorf("%s %s needs no login: is that meant?", r.Method, r.Pattern)
+		}
+		if status, body := s.call(t, r, nil); status == http.StatusUnauthorized || status >= 500 {
+			t.Errorf("%s %s: %d %s", r.Method, r.Pattern, status, body)
+		}
+	}
+	if alone {
+		return
+	}
+	for _, want := range publicRoutes {
+		if !slices.ContainsFunc(routes, func(r httpapi.RegisteredRoute) bool { return r.Method+" "+r.Pattern == want }) {
+			t.Errorf("%s is listed as public and not served", want)
+		}
+	}
+}
+
+func (s *site) walkGuarded(t *testing.T, routes []httpapi.RegisteredRoute) {
+	t.Helper()
+	other, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	public, err := x509.MarshalPKIXPublicKey(s.key.Public())
+	must(t, err)
+	asSecret := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
+	now := time.Now()
+	good := s.token(t, jose.RS256, s.key, nil)
+	revoked, id := s.service(t, true)
+	must(t, s.identity.RevokeToken((&Office{s.platform}).as(t.Context(), "test"), id))
+
+	bogus := map[string]string{
+		"garbage":                  "garbage",
+		"expired":                  s.token(t, jose.RS256, s.key, map[string]any{"exp": now.Add(-time.Hour).Unix(), "iat": now.Add(-2 * time.Hour).Unix()}),
+		"for another audience":     s.token(t, jose.RS256, s.key, map[string]any{"aud": "somebody else"}),
+		"from another issuer":      s.token(t, jose.RS256, s.key, map[string]any{"iss": "https://elsewhere.test"}),
+		"unsigned":                 s.token(t, "none", nil, nil),
+		"signed by another key":    s.token(t, jose.RS256, other, nil),
+		"of another algorithm":     s.token(t, jose.RS512, s.key, nil),
+		"the public key as secret": s.token(t, jose.HS256, asSecret, nil),
+		"the signature cut off":    good[:strings.LastIndexByte(good, '.')+1],
+		"revoked":                  revoked,
+	}
+	refusals := map[string]http.Header{"nobody": nil, "another scheme": {"Authorization": {"Basic Ym9zczpib3Nz"}}}
+	for name, token := range bogus {
+		refusals[name] = bearer(token)
+	}
+	admin, _ := s.service(t, true)
+	for _, r := range routes {
+		at := r.Method + " " + r.Pattern
+		for name, head := range refusals {
+			status, body := s.call(t, r, head)
+			if status != http.StatusUnauthorized && status != http.StatusForbidden {
+				t.Errorf("%s, %s: %d %s", at, name, status, body)
+			}
+		}
+		status, body := s.call(t, r, bearer(good))
+		switch {
+		case r.Action == "self":
+			if status == http.StatusUnauthorized || status == http.StatusForbidden {
+				t.Errorf("%s refuses whoever is known: %d %s", at, status, body)
+			}
+		case status != http.StatusForbidden:
+			t.Errorf("%s, without %s: %d %s", at, r.Action, status, body)
+		}
+		if r.Method != http.MethodGet {
+			head := http.Header{"X-User": {"boss"}, "Origin": {"https://evil.test"}, "Sec-Fetch-Site": {"cross-site"}}
+			if status, body := s.call(t, r, head); status != http.StatusForbidden {
+				t.Errorf("%s, from another site's page: %d %s", at, status, body)
+			}
+		}
+		// Whoever may, gets past all that: otherwise this walk would prove nothing.
+		for name, head := range map[string]http.Header{
+			"an administrator's token": bearer(admin), "an administrator behind the proxy": {"X-User": {"boss"}, "Sec-Fetch-Site": {"same-origin"}},
+		} {
+			if status, body := s.call(t, r, head); status == http.StatusUnauthorized || status == http.StatusForbidden {
+				t.Errorf("%s refuses %s: %s", at, name, fmt.Sprint(status, " ", body))
+			}
+		}
+	}
+}
