@@ -1,5 +1,5 @@
 // Package words holds the pages of the repository to what they say: that every test, setting, link
-// and dependency that they name is there, and that imports point the way that they draw.
+// and dependency that they name is there.
 package words
 
 import (
@@ -178,59 +178,4 @@ func imports(t *testing.T, name string) []string {
 		list = append(list, strings.Trim(spec.Path.Value, `"`))
 	}
 	return list
-}
-
-// place is where a package stands: level by level, and from left to right.
-type place struct{ level, position int }
-
-// forTests are packages that only tests import.
-var forTests = []string{"drivertest", "drivertest/services", "drivertest/services/cmd/withservices", "database/databasetest"}
-
-// TestImportsPointOneWay holds the table of levels in ARCHITECTURE.md.
-func TestImportsPointOneWay(t *testing.T) {
-	t.Parallel()
-	places := map[string]place{}
-	for line := range strings.Lines(read(t, root+"/ARCHITECTURE.md")) {
-		row := regexp.MustCompile(`^\| ([0-8]) \| (.*) \|`).FindStringSubmatch(line)
-		if row == nil || strings.Contains(line, "](docs/decisions/") {
-			continue
-		}
-		for i, m := range regexp.MustCompile("`([a-z0-9/]+)`").FindAllStringSubmatch(row[2], -1) {
-			if _, twice := places[m[1]]; !twice {
-				places[m[1]] = place{int(row[1][0] - '0'), i}
-			}
-		}
-	}
-	seen := map[string]bool{}
-	sources(t, func(name string) {
-		dir := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(name)), root+"/")
-		self := strings.TrimPrefix(dir, "internal/")
-		if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(dir, "test/") || slices.Contains(forTests, self) {
-			return
-		}
-		seen[self] = true
-		from, ok := places[self]
-		if !ok {
-			t.Errorf("%s has no level in ARCHITECTURE.md", dir)
-			return
-		}
-		for _, imported := range imports(t, name) {
-			ours, isOurs := strings.CutPrefix(imported, "lodge/")
-			if !isOurs {
-				continue
-			}
-			to, ok := places[strings.TrimPrefix(ours, "internal/")]
-			switch {
-			case !ok:
-				t.Errorf("%s imports %s, which has no level in ARCHITECTURE.md", dir, ours)
-			case to.level > from.level || to.level == from.level && to.position <= from.position:
-				t.Errorf("%s (level %d) imports %s (level %d): imports point down, or to the right", dir, from.level, ours, to.level)
-			}
-		}
-	})
-	for name := range places {
-		if !seen[name] {
-			t.Errorf("ARCHITECTURE.md gives %s a level, but there is no such package", name)
-		}
-	}
 }
