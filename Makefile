@@ -34,7 +34,7 @@ bin/lodge: console/dist/index.html go.mod go.sum $(GO_SOURCES)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/lodge
 
 test: build $(VERSITYGW) ## everything that must pass, with the race detector; starts the services it needs
-	cd console && npm run --silent typecheck && npm run --silent test
+	cd console && npm run --silent typecheck && npm run --silent test && npm run --silent generate:check
 	CGO_ENABLED=1 $(WITHSERVICES) $(GO) test -race -timeout 20m ./...
 	$(MAKE) --no-print-directory e2e-fast
 
@@ -56,7 +56,7 @@ screenshots: build ## every page in light, dark and phone width, to docs/screens
 	cd console && npm run --silent screenshots
 
 golden: build ## rewrite the expected outputs; read the diff before you commit
-	$(GO) test ./... -run Golden -update
+	$(GO) test ./internal/config ./internal/httpapi -run Golden -update
 	cd console && npm run --silent generate
 
 lint: $(LINT) console/node_modules/.package-lock.json ## formatters and linters, Go and console

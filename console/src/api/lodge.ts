@@ -1,6 +1,6 @@
 import { type BodyOf, call, link, type QueryOf } from './client';
-import { address, json } from './http';
-import type { ConfigValue, Dependency, Permission, ResultFile } from './types';
+import { address } from './http';
+import type { Permission, ResultFile } from './types';
 
 /** Every call that the console makes, in one place. */
 export const lodge = {
@@ -51,8 +51,8 @@ export const lodge = {
   auditExport: (format: 'ndjson' | 'csv', filter: Partial<AuditFilter>) =>
     link('/api/v1/audit', { ...asQuery(filter), format }),
 
-  health: () => json<{ version: string; checks: Dependency[] }>('GET', '/api/v1/site/health'),
-  config: () => json<{ items: ConfigValue[] }>('GET', '/api/v1/site/config'),
+  health: () => call('get', '/api/v1/site/health'),
+  config: () => call('get', '/api/v1/site/config'),
 
   logout: () => call('post', '/auth/logout'),
   loginAddress: (next: string) => address('/auth/login', { next }),

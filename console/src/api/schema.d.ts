@@ -104,7 +104,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["events"];
+        /**
+         * What changes, as it happens
+         * @description Each event is {"topic": "results.files"}: something of that topic changed, ask for it anew.
+         */
+        get: operations["streamEvents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -239,7 +243,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["config"];
+        /** The configuration in effect, and where each value came from */
+        get: operations["getSiteConfig"];
         put?: never;
         post?: never;
         delete?: never;
@@ -255,7 +260,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["health"];
+        /** How the server and what it depends on are */
+        get: operations["getSiteHealth"];
         put?: never;
         post?: never;
         delete?: never;
@@ -850,6 +856,17 @@ export interface components {
             /** @enum {string} */
             state: "ok" | "failed";
         };
+        ConfigItem: {
+            /** @example listen */
+            key: string;
+            /**
+             * @description Where the value came from
+             * @example lodge.yaml:3
+             */
+            source: string;
+            /** @example 127.0.0.1:8080 */
+            value: string;
+        };
         CreateRoleRequestBody: {
             description?: string;
             name: string;
@@ -1306,6 +1323,15 @@ export interface components {
             user_id: string;
             user_name: string;
         };
+        SiteConfig: {
+            items: components["schemas"]["ConfigItem"][];
+        };
+        SiteHealth: {
+            checks: components["schemas"]["CheckState"][];
+            /** @enum {string} */
+            status: "ready" | "not ready" | "draining";
+            version: string;
+        };
         Token: {
             /** @description Whether it may do everything */
             admin: boolean;
@@ -1708,7 +1734,7 @@ export interface operations {
             };
         };
     };
-    events: {
+    streamEvents: {
         parameters: {
             query?: never;
             header?: never;
@@ -2467,7 +2493,7 @@ export interface operations {
             };
         };
     };
-    config: {
+    getSiteConfig: {
         parameters: {
             query?: never;
             header?: never;
@@ -2476,12 +2502,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description No Content */
-            204: {
+            /** @description OK */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["SiteConfig"];
+                };
             };
             /** @description Unauthorized */
             401: {
@@ -2512,7 +2540,7 @@ export interface operations {
             };
         };
     };
-    health: {
+    getSiteHealth: {
         parameters: {
             query?: never;
             header?: never;
@@ -2521,12 +2549,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description No Content */
-            204: {
+            /** @description OK */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["SiteHealth"];
+                };
             };
             /** @description Unauthorized */
             401: {

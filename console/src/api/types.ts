@@ -17,9 +17,3 @@ export type Session = Schemas['Session'];
 export type AuditRecord = Schemas['Record'];
 
 export type Dependency = Schemas['CheckState'];
-
-export interface ConfigValue {
-  key: string;
-  value: string;
-  source: string;
-}
