@@ -2,6 +2,7 @@ package objects
 
 import (
 	"errors"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -48,4 +49,16 @@ func setDirect(f *os.File, on bool) error {
 	}
 	_, err = unix.FcntlInt(f.Fd(), unix.F_SETFL, flags)
 	return err
+}
+
+// freeSpace is how many bytes are left on the file's disk. Some filesystems do not know.
+func freeSpace(f *os.File) (free int64, known bool) {
+	var disk unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &disk); err != nil || disk.Blocks == 0 || disk.Bsize <= 0 {
+		return 0, false
+	}
+	if blocks := disk.Bavail; blocks < uint64(math.MaxInt64/disk.Bsize) {
+		return int64(blocks) * disk.Bsize, true
+	}
+	return math.MaxInt64, true
 }

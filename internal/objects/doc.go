@@ -32,6 +32,12 @@
 // tried: as fast when nothing else writes, several times slower as soon as
 // something does, because everyone then waits for all of it.
 //
+// # A full disk
+//
+// Put fails as fault.Full when no more than a reserve would be left. Deleting
+// an object takes room as well, in the database that writes it down: on a disk
+// that is full to the last byte nobody could make room again.
+//
 // # What is checked on reading
 //
 // Put returns the SHA-256 of what it stored and the caller keeps it in its row.

@@ -59,7 +59,7 @@ func fullDisk(dir string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts ours: %w", err)
 	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=40m"); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
 	if err := fill(dir, 40<<20); err != nil {

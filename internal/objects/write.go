@@ -7,11 +7,28 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"lodge/internal/fault"
 )
 
 // directFrom is where a body is long enough to go past the page cache: it would push others out of
 // it, and what it leaves unwritten would make every flush on this filesystem wait.
 const directFrom = 8 << 20
+
+// reserve is what objects leave free on their disk. Whoever fills it is to be able to make room again, and
+// the database beside them needs some to write down that an object is deleted.
+const reserve = 16 << 20
+
+// errReserve says that what is left is not for objects.
+var errReserve = errors.New("only the reserve is left")
+
+// checkRoom refuses n more bytes when they would take from the reserve.
+func checkRoom(file *os.File, n int) error {
+	if free, known := freeSpace(file); known && free < int64(n)+reserve {
+		return fault.Wrap(errReserve, fault.Full, "there is no room left to store objects")
+	}
+	return nil
+}
 
 // writeBody streams r into a new file and returns its SHA-256. Nothing is flushed yet.
 func writeBody(ctx context.Context, file *os.File, r io.Reader) (sum string, err error) {
@@ -32,6 +49,9 @@ type bodyWriter struct {
 }
 
 func (w *bodyWriter) write(chunk []byte) error {
+	if err := checkRoom(w.file, len(chunk)); err != nil {
+		return err
+	}
 	if w.written >= directFrom && !w.direct && !w.refused {
 		// What is cached so far goes to the disk while the rest arrives.
 		startWriting(w.file, 0, w.written)
@@ -53,6 +73,9 @@ func (w *bodyWriter) write(chunk []byte) error {
 func (w *bodyWriter) end(chunk []byte) error {
 	if w.direct {
 		w.setDirect(false)
+	}
+	if err := checkRoom(w.file, len(chunk)); err != nil {
+		return err
 	}
 	_, err := w.file.Write(chunk)
 	return diskError(err)
