@@ -82,6 +82,12 @@ func Open(ctx context.Context, cfg *config.Loaded, o Options) (_ *Lodge, err err
 	if l.platform, err = openPlatform(ctx, cfg, public, true, o.Now, o.Log); err != nil {
 		return nil, err
 	}
+	if cfg.DatabaseURL == "" {
+		// The lock on the folder says that nobody else works on the database in it.
+		if err = l.queue.Inherit(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if l.password, err = l.ensureAdmins(ctx); err != nil {
 		return nil, err
 	}
