@@ -14,8 +14,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
@@ -114,8 +112,7 @@ func (l *Lodge) mount(alone bool) error {
 	if err != nil {
 		return err // the configuration was checked: this cannot be
 	}
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(l.version))
+	metrics := newRegistry(l.version, l.queue, l.checks)
 	c := l.cfg.HTTP
 	l.server = httpapi.New(httpapi.Config{
 		PublicURL: l.cfg.PublicURL, TrustedProxies: proxies, CORSOrigins: c.CORSOrigins, MaxBody: int64(c.MaxBody), MaxHeader: int(c.MaxHeader),
@@ -172,14 +169,6 @@ func callerName(ctx context.Context) string {
 	return ""
 }
 
-func buildInfo(version string) prometheus.Collector {
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "lodge_build_info", Help: "Always 1; the label says which version runs.", ConstLabels: prometheus.Labels{"version": version},
-	})
-	info.Set(1)
-	return info
-}
-
 // Address is where people and programs reach the server.
 func (l *Lodge) Address() string { return l.publicURL }
 
@@ -214,7 +203,6 @@ func (l *Lodge) Serve(ctx context.Context) error {
 		Listener: l.listener, TLS: l.tls(), MaxHeader: int(c.MaxHeader), ReadHeaderTimeout: c.HeaderTimeout, IdleTimeout: c.IdleTimeout,
 		StallTimeout: c.StallTimeout, ShutdownTimeout: l.cfg.ShutdownTimeout,
 		OnDrain: func() {
-			l.log.Info("draining", "at_most", l.cfg.ShutdownTimeout)
 			l.checks.Drain()
 			l.server.Drain()
 		},
