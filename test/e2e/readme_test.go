@@ -21,7 +21,8 @@ func TestReadme(t *testing.T) {
 		t.Fatal("the README has no tour")
 	}
 	var script strings.Builder
-	script.WriteString("set -euo pipefail\nset -m\n")
+	// Whatever becomes of it, what it started ends with it.
+	script.WriteString("set -euo pipefail\nset -m\ntrap 'jobs -p | xargs -r kill 2>&- || true' EXIT\n")
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(tour, -1)
 	if len(blocks) < 4 {
 		t.Fatalf("the tour has %d blocks of commands", len(blocks))
