@@ -3,6 +3,8 @@ package services_test
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -16,6 +18,15 @@ import (
 
 	"lodge/internal/drivertest/services"
 )
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("all of these start real servers: none is run by -short")
+		return
+	}
+	os.Exit(m.Run())
+}
 
 func TestEachTestGetsItsOwn(t *testing.T) {
 	t.Parallel()
