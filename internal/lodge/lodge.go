@@ -253,6 +253,9 @@ func (l *Lodge) serveProfiles(ctx context.Context) error {
 // greet says where to go and how to log in.
 func (l *Lodge) greet() {
 	_, _ = fmt.Fprintf(l.out, "Lodge %s is at %s\n", l.version, l.publicURL)
+	if l.cfg.PublicURL != "" {
+		_, _ = fmt.Fprintf(l.out, "It listens on %s\n", l.listener.Addr())
+	}
 	switch {
 	case l.password != "":
 		_, _ = fmt.Fprintf(l.out, "Log in as admin with the password %s\nIt is shown this once, and kept in %s\n", l.password, l.folder.path(passwordFile))
