@@ -147,7 +147,7 @@ func (db *DB) Exec(ctx context.Context, query string, args ...any) (sql.Result, 
 func (db *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	var rows *sql.Rows
 	err := onGoodConn(ctx, func() (err error) {
-		rows, err = db.pool.QueryContext(ctx, rebind(db.dialect, query), args...) //nolint:rowserrcheck // whoever asked reads them, and asks
+		rows, err = db.pool.QueryContext(ctx, rebind(db.dialect, query), args...) //nolint:rowserrcheck,sqlclosecheck // whoever asked reads and closes them
 		return err
 	})
 	return rows, explain(err)
