@@ -79,6 +79,12 @@ type Mount struct {
 	Problem func(w http.ResponseWriter, r *http.Request, err error)
 	// ProblemDoc is a zero value of what Problem writes, for the document. Nil means Problem{}.
 	ProblemDoc any
+	// AnyOrigin lets scripts of every origin read answers, whatever Config.CORSOrigins says: for an
+	// API whose clients are pages from elsewhere. Cookies are never included.
+	AnyOrigin bool
+	// RedirectSlash answers an address with a slash at its end by 307 to the one without, as
+	// Starlette does, instead of serving both.
+	RedirectSlash bool
 }
 
 // Gate decides who calls and whether they may. identity implements it.

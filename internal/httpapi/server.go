@@ -106,7 +106,14 @@ func (s *Server) register(t *tree, m Mount, route Route) error {
 	e, known := t.endpoints[path]
 	if !known {
 		e = &endpoint{pattern: path, routes: map[string]*boundRoute{}}
-		if err := t.handle(spellings(path), e); err != nil {
+		patterns := spellings(path)
+		if m.RedirectSlash && len(patterns) > 1 {
+			if err := t.handle(patterns[1:], &slashed{server: s, endpoint: e}); err != nil {
+				return err
+			}
+			patterns = patterns[:1]
+		}
+		if err := t.handle(patterns, e); err != nil {
 			return err
 		}
 		t.endpoints[path] = e
