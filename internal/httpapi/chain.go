@@ -228,6 +228,7 @@ func tooLong(r *http.Request, limit int64) error {
 // outside is a handler in the chain that the Gate does not guard.
 type outside struct {
 	server  *Server
+	tree    *tree
 	pattern string
 	metrics *routeMetrics
 	handler http.Handler
@@ -236,6 +237,10 @@ type outside struct {
 func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchangeFrom(r.Context())
 	x.mount, x.pattern, x.problem, x.metrics = "static", o.pattern, WriteProblem, o.metrics
+	if o.tree.owner.AnyOrigin && o.server.cors(w.Header(), r, true, "") {
+		preflight(w, r, true)
+		return
+	}
 	o.server.watchBody(x, r, time.Time{})
 	o.handler.ServeHTTP(w, r)
 }

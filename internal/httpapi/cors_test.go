@@ -1,8 +1,28 @@
 package httpapi
 
 import (
+	"io"
+	"net/http"
 	"testing"
 )
+
+func TestHandleBesideAMount(t *testing.T) {
+	t.Parallel()
+	beside := get("/sock", answer("route"))
+	beside.NoSlash = true
+	s := newServer(t, Config{}, Mount{Name: "open", Prefix: "/open", AnyOrigin: true, RedirectSlash: true, Routes: []Route{beside}})
+	s.Handle("/open/sock/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "raw") }))
+	h := s.Handler()
+	for path, want := range map[string]string{"/open/sock": "\"route\"", "/open/sock/": "raw", "/open/sock/x": "raw"} {
+		w := do(h, "GET", path, header("Origin", "https://a.example"))
+		if w.Body.String() != want || w.Header().Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: %q %v", path, w.Body, w.Header())
+		}
+	}
+	if w := do(h, "OPTIONS", "/open/sock/", header("Origin", "https://a.example"), header("Access-Control-Request-Method", "POST")); w.Body.String() != "OK" {
+		t.Errorf("preflight: %d %s", w.Code, w.Body)
+	}
+}
 
 func TestAnyOriginOfAMount(t *testing.T) {
 	t.Parallel()

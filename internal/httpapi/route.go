@@ -25,6 +25,8 @@ type Route struct {
 	// Path is below the mount's prefix, in net/http.ServeMux syntax: "/users/{name}". Both the
 	// form with and the one without a trailing slash are served; neither redirects.
 	Path string
+	// NoSlash leaves the path with a slash at its end to somebody else.
+	NoSlash bool
 	// Action is what the caller must be allowed to do, such as "audit.read", or Public.
 	Action string
 	// Group finds the group of the resource in the request. Nil means Site.
