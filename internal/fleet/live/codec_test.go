@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -35,7 +36,7 @@ func TestPayload(t *testing.T) {
 					got = append(got, p)
 				}
 			}
-			if last != c.err || len(got) != len(c.want) {
+			if !errors.Is(last, c.err) || len(got) != len(c.want) {
 				t.Fatalf("got %v, %v; want %v, %v", got, last, c.want, c.err)
 			}
 			for i := range got {

@@ -148,7 +148,7 @@ func (s *site) call(t testing.TB, method, query, body string, headers ...string)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, query, err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	got, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, query, err)
@@ -165,16 +165,33 @@ type socket struct {
 // dial opens a WebSocket without saying anything on it.
 func (s *site) dial(t testing.TB, query string) *socket {
 	t.Helper()
-	ws, res, err := websocket.Dial(t.Context(), s.url(query), nil)
-	if err != nil {
+	ws, status := s.try(t, query)
+	if ws == nil {
+		t.Fatalf("dial: %d", status)
+	}
+	return ws
+}
+
+// try opens a WebSocket, or returns nil and the status that refused it.
+func (s *site) try(t testing.TB, query string, headers ...string) (*socket, int) {
+	t.Helper()
+	h := http.Header{}
+	for i := 0; i+1 < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	ws, res, err := websocket.Dial(t.Context(), s.url(query), &websocket.DialOptions{HTTPHeader: h})
+	if res == nil {
 		t.Fatalf("dial: %v", err)
 	}
 	if res.Body != nil {
 		_ = res.Body.Close()
 	}
+	if err != nil {
+		return nil, res.StatusCode
+	}
 	ws.SetReadLimit(64 << 20)
 	t.Cleanup(func() { _ = ws.CloseNow() })
-	return &socket{t, ws}
+	return &socket{t, ws}, res.StatusCode
 }
 
 // known is a WebSocket that has logged in.

@@ -102,7 +102,7 @@ func TestMalformed(t *testing.T) {
 		"too many attachments":        {text(`4511-["x"]`), websocket.StatusProtocolError, "malformed packet"},
 		"binary without a count":      {text(`45["x"]`), websocket.StatusProtocolError, "malformed packet"},
 		"more bytes than announced":   {[]any{`451-["x"]`, []byte{1}, []byte{2}}, websocket.StatusProtocolError, "malformed packet"},
-		"goodbye":                     {text(`1`), websocket.StatusNormalClosure, "the client left"},
+		"goodbye":                     {text(`1`), websocket.StatusNormalClosure, "the client closed the connection"},
 		"disconnect":                  {text(`41`), websocket.StatusNormalClosure, "the client left"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -238,9 +238,8 @@ func TestOriginsAndCORS(t *testing.T) {
 	if status, _, h := strict.call(t, "GET", poll, "", "Origin", "https://evil.example"); status != 403 || h.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("evil origin: %d %v", status, h)
 	}
-	_, res, err := websocket.Dial(t.Context(), strict.url(over), &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}})
-	if err == nil || res.StatusCode != 403 {
-		t.Errorf("evil websocket: %v", err)
+	if ws, status := strict.try(t, over, "Origin", "https://evil.example"); ws != nil || status != 403 {
+		t.Errorf("evil websocket: %d", status)
 	}
 	strict.dial(t, over).want("0{")
 }
@@ -305,15 +304,9 @@ func TestFailedUpgrade(t *testing.T) {
 			// Another attempt is possible once the first is over.
 			var again *socket
 			eventually(t, "another attempt", func() bool {
-				c, res, err := websocket.Dial(t.Context(), s.url(over+"&sid="+p.sid), nil)
-				if err != nil {
-					_ = res.Body.Close()
-					return false
-				}
-				again = &socket{t, c}
-				return true
+				again, _ = s.try(t, over+"&sid="+p.sid)
+				return again != nil
 			})
-			defer again.CloseNow()
 			p.post(`421["subscribe",{"room":"/state/a"}]`)
 			if got := p.next(); got != `431[{"success":true}]` {
 				t.Errorf("got %q", got)
@@ -332,7 +325,7 @@ func TestDoubleUpgrade(t *testing.T) {
 	s := newSite(t, live.Options{})
 	p := s.poller(t)
 	s.dial(t, over+"&sid="+p.sid)
-	if _, res, err := websocket.Dial(t.Context(), s.url(over+"&sid="+p.sid), nil); err == nil || res.StatusCode != 400 {
-		t.Errorf("got %v", err)
+	if ws, status := s.try(t, over+"&sid="+p.sid); ws != nil || status != 400 {
+		t.Errorf("got %d", status)
 	}
 }

@@ -8,6 +8,7 @@ type reason string
 
 const (
 	reasonClient      reason = "the client left"
+	reasonClosed      reason = "the client closed the connection"
 	reasonTransport   reason = "the connection broke"
 	reasonProtocol    reason = "malformed packet"
 	reasonTooLarge    reason = "message too large"
@@ -24,7 +25,8 @@ const (
 // flushes says whether what waits is still worth sending.
 func (r reason) flushes() bool { return r == reasonShutdown || r == reasonHandshake }
 
-// recovers says whether the client may want its rooms back.
+// recovers says whether the client may want its rooms back: a connection that it closes without a
+// goodbye before is one that it found broken.
 func (r reason) recovers() bool { return r != reasonClient && r != reasonReplaced }
 
 func (r reason) code() websocket.StatusCode {

@@ -126,7 +126,7 @@ func (x *session) receive(p packet) bool {
 	case enginePong:
 		x.pong()
 	case engineClose:
-		x.end(reasonClient)
+		x.end(reasonClosed)
 	case engineNoop:
 	default: // only the server opens and pings; an upgrade is no business of an open transport
 		x.end(reasonProtocol)
