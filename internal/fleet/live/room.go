@@ -27,7 +27,32 @@ type subscription struct {
 	kind Kind
 	// holding says that Subscribe is being asked; what arrives meanwhile waits in held.
 	holding bool
-	held    []*message
+	held    outbox
+	// gaps says that held has no more than the newest values: too little if this is a Log.
+	gaps bool
+}
+
+// hold keeps an event back. All are kept at first, because the room's kind is not known yet.
+func (s *subscription) hold(m *message, max limits) (ok bool) {
+	if !s.gaps && len(s.held.queue) < max.logs {
+		return s.held.push(m, false, max)
+	}
+	if !s.gaps {
+		all := s.held.take(s.held.bytes)
+		s.gaps = true
+		for _, e := range all {
+			s.held.put(e.message, max)
+		}
+	}
+	_, ok = s.held.put(m, max)
+	return ok
+}
+
+// release gives out what was held back.
+func (s *subscription) release() (list []entry, complete bool) {
+	list, complete = s.held.take(s.held.bytes), !s.gaps
+	s.held, s.holding, s.gaps = outbox{}, false, false
+	return list, complete
 }
 
 func (r *rooms) add(s *subscription) {
@@ -109,10 +134,10 @@ func (l *listener) offer(sub *subscription, m *message) {
 	defer l.mu.Unlock()
 	switch {
 	case l.over != "" || l.full:
-	case sub.holding && len(sub.held) >= l.server.limits.logs:
-		l.overflow()
 	case sub.holding:
-		sub.held = append(sub.held, m)
+		if !sub.hold(m, l.server.limits) {
+			l.overflow()
+		}
 	default:
 		l.deliver(sub.kind, m)
 	}
@@ -156,7 +181,7 @@ func (l *listener) overflow() {
 // subscribe attaches the listener to a room and sends the replay. In a room where it is already, only
 // the replay is sent again. The error's text is for the client.
 func (l *listener) subscribe(ctx context.Context, room string) error {
-	sub, fresh, err := l.hold(room)
+	sub, fresh, err := l.enter(room)
 	if err != nil {
 		return err
 	}
@@ -173,12 +198,15 @@ func (l *listener) subscribe(ctx context.Context, room string) error {
 		for _, data := range replay {
 			l.send(newEvent(room, "", data))
 		}
-		for _, m := range sub.held {
+		held, complete := sub.release()
+		if kind == Log && !complete && !l.full {
+			l.overflow()
+		}
+		for _, e := range held {
 			if !l.full {
-				l.deliver(kind, m)
+				l.deliver(kind, e.message)
 			}
 		}
-		sub.holding, sub.held = false, nil
 		return nil
 	}
 	if err == nil {
@@ -187,15 +215,15 @@ func (l *listener) subscribe(ctx context.Context, room string) error {
 	if l.subs[room] == sub {
 		delete(l.subs, room)
 	}
-	sub.held = nil
+	sub.release()
 	l.mu.Unlock()
 	l.server.rooms.remove(sub) // whose lock comes first
 	l.mu.Lock()
 	return err
 }
 
-// hold finds or makes the subscription and lets it hold back events.
-func (l *listener) hold(room string) (sub *subscription, fresh bool, err error) {
+// enter finds or makes the subscription and lets it hold back events.
+func (l *listener) enter(room string) (sub *subscription, fresh bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over != "" {

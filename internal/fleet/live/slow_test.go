@@ -68,6 +68,32 @@ func TestSlowReaderOfALog(t *testing.T) {
 	quick.sync()
 }
 
+// More than a queue of events may come while the latest value is looked up: of a state the newest
+// counts, of a log every one.
+func TestFloodWhileSubscribing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, live.Options{QueueSize: 8})
+	c := s.known(t, "anna")
+	c.say(`421["subscribe",{"room":"/slow"}]`)
+	<-s.asked
+	for i := range 100 {
+		s.Publish("/slow", fmt.Sprint(i%2), json.RawMessage(fmt.Sprint(i)))
+	}
+	s.gate <- struct{}{}
+	c.want(`42["/slow",98]`)
+	c.want(`42["/slow",99]`)
+	c.want(`431`)
+
+	d := s.known(t, "bert")
+	d.say(`421["subscribe",{"room":"/log/slow"}]`)
+	<-s.asked
+	for i := range 100 {
+		s.Publish("/log/slow", "", json.RawMessage(fmt.Sprint(i)))
+	}
+	s.gate <- struct{}{}
+	d.wantEnd(websocket.StatusTryAgainLater, "fell behind")
+}
+
 // Whoever asks without reading the answers is bounded too.
 func TestAsksButNeverReads(t *testing.T) {
 	t.Parallel()
