@@ -10,12 +10,6 @@ import (
 // ErrNoRoom is what Subscribe answers for a name that is no room.
 var ErrNoRoom = fault.New(fault.Missing, "no events in path")
 
-// Event is one event of a room.
-type Event struct {
-	Room string
-	Data json.RawMessage
-}
-
 // stream is a listener within the process.
 type stream struct {
 	listener
@@ -25,11 +19,11 @@ type stream struct {
 	ready chan struct{}
 }
 
-// Listen gives the events of a room to the process itself, for transports other than socket.io. It
+// Listen gives the data of a room's events to the process itself, for transports other than socket.io. It
 // asks Subscribe, sends the replay first, and is rechecked like any client. The channel is closed when
 // ctx ends, stop is called, the credentials end, the reader falls behind in a Log room, or the server
 // drains. Whoever reads must call stop.
-func (s *Server) Listen(ctx context.Context, room string) (events <-chan Event, stop func(), err error) {
+func (s *Server) Listen(ctx context.Context, room string) (events <-chan json.RawMessage, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	x := &stream{listener: listener{server: s}, ctx: ctx, cancel: cancel, ready: make(chan struct{}, 1)}
 	x.sink = x
@@ -46,13 +40,13 @@ func (s *Server) Listen(ctx context.Context, room string) (events <-chan Event, 
 		stop()
 		return nil, nil, err
 	}
-	out := make(chan Event)
+	out := make(chan json.RawMessage)
 	go x.pump(out)
 	return out, stop, nil
 }
 
 // pump moves the outbox into the channel, one by one so that values can still be superseded.
-func (x *stream) pump(out chan<- Event) {
+func (x *stream) pump(out chan<- json.RawMessage) {
 	defer close(out)
 	defer x.end(reasonClient)
 	for {
@@ -61,7 +55,7 @@ func (x *stream) pump(out chan<- Event) {
 		x.mu.Unlock()
 		for _, m := range list {
 			select {
-			case out <- Event{Room: m.slot.room, Data: m.data}:
+			case out <- m.data:
 				x.server.counts.sent.Add(1)
 			case <-x.ctx.Done():
 				return
