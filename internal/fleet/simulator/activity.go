@@ -352,17 +352,17 @@ func (c *compiler) place(text json.RawMessage) int {
 	if json.Unmarshal(text, &with) == nil && with.Waypoint != nil {
 		text = with.Waypoint
 	}
-	var name string
-	if json.Unmarshal(text, &name) == nil {
-		if at, known := c.b.graph.names[name]; known {
+	var name *string
+	if json.Unmarshal(text, &name) == nil && name != nil {
+		if at, known := c.b.graph.names[*name]; known {
 			return at
 		}
-		c.fail("waypoint name [%s] cannot be found in the navigation graph", name)
+		c.fail("waypoint name [%s] cannot be found in the navigation graph", *name)
 		return 0
 	}
-	var index int
-	if json.Unmarshal(text, &index) == nil && index >= 0 && index < len(c.b.graph.vertices) && string(text) != "null" {
-		return index
+	var index *int
+	if json.Unmarshal(text, &index) == nil && index != nil && *index >= 0 && *index < len(c.b.graph.vertices) {
+		return *index
 	}
 	c.fail("place: must be the name or the index of a waypoint")
 	return 0

@@ -15,7 +15,7 @@ const (
 	deviceSeconds = 1
 	taskSeconds   = 1
 	queueSeconds  = 5
-	beaconSeconds = 5
+	beaconSeconds = 2
 )
 
 const (

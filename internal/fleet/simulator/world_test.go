@@ -21,14 +21,16 @@ type testWorld struct {
 	t     *testing.T
 	calls int
 	// the newest of each
-	tasks   map[string]taskState
+	states  map[string][]byte // of tasks, as written
+	status  map[string]status
 	fleets  map[string]fleetState
 	answers map[string]string
 	alerts  []alert
 	goods   []deliveryAlert
 	doors   map[string]uint32
 	logs    map[string]int // entries of a task
-	hash    []string       // every message
+	hash    []string       // every message, while hashing
+	hashing bool
 	tap     func(kind string, text []byte)
 }
 
@@ -42,7 +44,7 @@ func newTestWorld(t *testing.T, opts Options) *testWorld {
 		t.Fatal(err)
 	}
 	w := &testWorld{
-		t: t, tasks: map[string]taskState{}, fleets: map[string]fleetState{}, answers: map[string]string{},
+		t: t, states: map[string][]byte{}, status: map[string]status{}, fleets: map[string]fleetState{}, answers: map[string]string{},
 		doors: map[string]uint32{}, logs: map[string]int{},
 	}
 	w.world = newWorld(b, opts, start(), output{ros: w.ros, api: w.api})
@@ -50,7 +52,9 @@ func newTestWorld(t *testing.T, opts Options) *testWorld {
 }
 
 func (w *testWorld) ros(topic string, msg any) {
-	w.record(topic, msg)
+	if w.tap != nil || w.hashing {
+		w.record(topic, msg)
+	}
 	switch m := msg.(type) {
 	case apiAnswer:
 		w.answers[m.Request] = m.JSON
@@ -64,15 +68,13 @@ func (w *testWorld) ros(topic string, msg any) {
 }
 
 func (w *testWorld) api(link int, _, kind string, data any) {
-	text := w.record(fmt.Sprint(link, kind), data)
+	var text []byte
+	if _, keep := data.(taskState); keep || w.tap != nil || w.hashing {
+		text = w.record(fmt.Sprint(link, kind), data)
+	}
 	switch m := data.(type) {
 	case taskState:
-		// What is kept must not change when the task goes on: keep what was written.
-		var copied taskState
-		if err := json.Unmarshal(text, &copied); err != nil {
-			w.t.Fatal(err)
-		}
-		w.tasks[m.Booking.ID] = copied
+		w.states[m.Booking.ID], w.status[m.Booking.ID] = text, m.Status
 	case taskLog:
 		for _, p := range m.Phases {
 			w.logs[m.TaskID] += len(p.Log)
@@ -93,8 +95,10 @@ func (w *testWorld) record(kind string, msg any) []byte {
 	if w.tap != nil {
 		w.tap(kind, text)
 	}
-	sum := sha256.Sum256(append([]byte(kind), text...))
-	w.hash = append(w.hash, hex.EncodeToString(sum[:4]))
+	if w.hashing {
+		sum := sha256.Sum256(append([]byte(kind), text...))
+		w.hash = append(w.hash, hex.EncodeToString(sum[:4]))
+	}
 	return text
 }
 
@@ -189,10 +193,22 @@ func (w *testWorld) describe() string {
 }
 
 func (w *testWorld) ended(id string) func() bool {
-	return func() bool { return w.tasks[id].Status.ended() }
+	return func() bool { return w.status[id].ended() }
 }
 
-func (w *testWorld) statusOf(id string) status { return w.tasks[id].Status }
+func (w *testWorld) statusOf(id string) status { return w.status[id] }
+
+// seen is the newest state of a task that was told, empty when there was none.
+func (w *testWorld) seen(id string) (s taskState) {
+	w.t.Helper()
+	if w.states[id] == nil {
+		return s
+	}
+	if err := json.Unmarshal(w.states[id], &s); err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
 
 func TestTasksAreCarriedOut(t *testing.T) {
 	t.Parallel()
@@ -201,14 +217,15 @@ func TestTasksAreCarriedOut(t *testing.T) {
 		fleet                 string
 		phases                []string
 	}{
-		"a patrol, twice around": {"patrol", `{"places":["lobby","lab_bench"],"rounds":2}`, "carriers", []string{"Go to place", "Go to place", "Go to place", "Go to place"}},
+		"a patrol, twice around":    {"patrol", `{"places":["lobby","lab_bench"],"rounds":2}`, "carriers", []string{"Go to place", "Go to place", "Go to place", "Go to place"}},
 		"a patrol to another level": {"patrol", `{"places":["ward_desk","reception"]}`, "", []string{"Go to place", "Go to place"}},
 		"a delivery": {
 			"delivery", `{"pickup":{"place":"pantry","handler":"pantry_dispenser","payload":{"sku":"soda","quantity":1}},"dropoff":{"place":"lab_bench","handler":"lab_ingestor","payload":[]}}`,
-			"carriers", []string{"Go to place", "Pick up", "Go to place", "Drop off"},
+			"carriers",
+			[]string{"Go to place", "Pick up", "Go to place", "Drop off"},
 		},
 		"a delivery by hand": {"delivery", `{"pickup":{"place":"lobby","payload":[]},"dropoff":{"place":"workshop","payload":[]}}`, "carriers", []string{"Go to place", "Pick up", "Go to place", "Drop off"}},
-		"cleaning": {"clean", `{"zone":"day_room_floor"}`, "cleaners", []string{"Go to place", "Clean"}},
+		"cleaning":           {"clean", `{"zone":"day_room_floor"}`, "cleaners", []string{"Go to place", "Clean"}},
 		"a composed task": {
 			"compose", `{"category":"tour","detail":"","phases":[
 			  {"activity":{"category":"go_to_place","description":{"one_of":[{"waypoint":"kitchen"},{"waypoint":"workshop","orientation":1}]}}},
@@ -217,7 +234,8 @@ func TestTasksAreCarriedOut(t *testing.T) {
 			     {"category":"perform_action","description":{"category":"wait","description":{},"unix_millis_action_duration_estimate":4000}},
 			     {"category":"sequence","description":[{"category":"go_to_place","description":"reception"}]}]}}},
 			  {"activity":{"category":"pickup","description":{"place":"supply","handler":"supply_dispenser","payload":[]}}}]}`,
-			"", []string{"Go to place", "Sequence", "Pickup"},
+			"",
+			[]string{"Go to place", "Sequence", "Pickup"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,11 +243,11 @@ func TestTasksAreCarriedOut(t *testing.T) {
 			w := newTestWorld(t, Options{Seed: 7})
 			id := w.dispatch(c.category, c.description)
 			w.live(0.2)
-			if got := w.tasks[id]; got.Status != queued || got.Dispatch.Status != "queued" {
+			if got := w.seen(id); got.Status != queued || got.Dispatch.Status != "queued" {
 				t.Fatalf("while fleets bid: %+v", got)
 			}
 			w.until(1200, "the task ends", w.ended(id))
-			got := w.tasks[id]
+			got := w.seen(id)
 			if got.Status != completed {
 				t.Fatalf("status %s, dispatch %+v", got.Status, got.Dispatch)
 			}
@@ -260,13 +278,13 @@ func TestTasksAreCarriedOut(t *testing.T) {
 // A day of many tasks at once must neither jam the corridors nor leave a task behind.
 func TestABusySiteDoesNotJam(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			w := newTestWorld(t, Options{Seed: seed, Trouble: 1})
+			w := newTestWorld(t, Options{Seed: seed, Trouble: 1, Speed: 5})
 			places := []string{"supply", "supply_shelf", "lab_bench", "lab_fridge", "reception", "lobby", "workshop", "goods_out", "ward_bed_1", "ward_bed_2", "ward_desk", "kitchen", "pantry", "day_room", "balcony"}
 			var ids []string
-			for range 60 {
+			for range 40 {
 				a, b := places[w.rng.IntN(len(places))], places[w.rng.IntN(len(places))]
 				switch w.rng.IntN(4) {
 				case 0:
@@ -281,7 +299,7 @@ func TestABusySiteDoesNotJam(t *testing.T) {
 			w.until(6*3600, "all tasks end", func() bool { return len(w.world.live) == 0 })
 			for _, id := range ids {
 				if got := w.statusOf(id); got != completed {
-					t.Errorf("%s: %s %+v", id, got, w.tasks[id].Dispatch)
+					t.Errorf("%s: %s %+v", id, got, w.seen(id).Dispatch)
 				}
 			}
 			w.until(3600, "all are home", func() bool {
@@ -313,6 +331,7 @@ func TestTheSameSeedLivesTheSameLife(t *testing.T) {
 	t.Parallel()
 	life := func(seed uint64) string {
 		w := newTestWorld(t, Options{Seed: seed, Trouble: 5, Speed: 10})
+		w.hashing = true
 		w.dispatch("delivery", `{"pickup":{"place":"supply","payload":[]},"dropoff":{"place":"kitchen","payload":[]}}`)
 		w.dispatch("clean", `{"zone":"lobby_floor"}`)
 		w.live(120)
@@ -320,10 +339,11 @@ func TestTheSameSeedLivesTheSameLife(t *testing.T) {
 		w.live(900)
 		return strings.Join(w.hash, "")
 	}
-	if life(3) != life(3) {
+	first, again, other := life(3), life(3), life(4)
+	if first != again {
 		t.Error("two lives from one seed differ")
 	}
-	if life(3) == life(4) {
+	if first == other {
 		t.Error("two seeds give the same life")
 	}
 }
@@ -333,6 +353,7 @@ func TestTimeMayComeInAnyPortions(t *testing.T) {
 	t.Parallel()
 	life := func(portion time.Duration) string {
 		w := newTestWorld(t, Options{Seed: 1, Trouble: 5})
+		w.hashing = true
 		w.dispatch("patrol", `{"places":["ward_desk"]}`)
 		for at := portion; at <= 2*time.Minute; at += portion {
 			w.advance(start().Add(at))
