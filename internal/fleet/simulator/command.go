@@ -169,7 +169,7 @@ func (w *world) setCommission(q *request) any {
 func (w *world) reassign(r *robot) {
 	for _, t := range r.queue {
 		t.robot, t.phases, t.seconds, t.dispatch, t.dirty = nil, nil, 0, &dispatchState{Status: "queued"}, true
-		w.auction = append(w.auction, bid{t, taskRequest{Category: t.category, Description: t.detail, Fleet: t.wanted}, w.steps + int64(biddingSeconds/w.dt)})
+		w.auction = append(w.auction, bid{t, taskRequest{Category: t.category, Description: t.detail, Fleet: t.wanted}, w.bidsUntil()})
 	}
 	r.queue = nil
 }

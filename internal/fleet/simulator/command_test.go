@@ -168,6 +168,29 @@ func TestAnswersAreRemembered(t *testing.T) {
 	}
 }
 
+// A server that restarts may have lost what it was told last: it is told again.
+func TestEverythingIsToldAgain(t *testing.T) {
+	t.Parallel()
+	w, first := underWay(t)
+	w.tellOK(`{"type":"kill_task_request","task_id":%q}`, first)
+	second := w.dispatch("compose", tour)
+	w.live(5)
+	told := map[string]int{}
+	for _, f := range w.world.fleets {
+		w.tellAgain(f.index, func(key, kind string, data any) {
+			told[kind+" "+key]++
+			if l, is := data.(taskLog); is && len(l.Phases) == 0 {
+				t.Error("an empty log")
+			}
+		})
+	}
+	for what, times := range map[string]int{"task_state_update " + first: 1, "task_state_update " + second: 1, "task_log_update ": 2, "fleet_state_update fleet": 2} {
+		if told[what] != times {
+			t.Errorf("%s was told %d times, not %d", what, told[what], times)
+		}
+	}
+}
+
 func TestTasksNobodyTakesFail(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ category, description, want string }{

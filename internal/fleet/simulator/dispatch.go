@@ -9,9 +9,13 @@ import (
 )
 
 const (
-	biddingSeconds = 2  // the dispatcher's window
-	rememberedAPI  = 50 // answers, for who asks twice
-	apiResponding  = 2
+	biddingSeconds = 2 // the dispatcher's window
+	// The dispatcher and the adapters have connections of their own: however fast the
+	// world is, what the first says of a task has to be out before the others go on.
+	biddingWallSeconds = 0.25
+	rememberedAPI      = 50 // answers, for who asks twice
+	apiResponding      = 2
+	maxTasks           = 20_000 // not yet over
 )
 
 // A bid is a task whose fleets have until a step to say what it would cost them.
@@ -169,12 +173,20 @@ func (w *world) handle(r *request, id string) any {
 
 // dispatch takes a task on and asks the fleets for bids.
 func (w *world) dispatch(r taskRequest) any {
+	if len(w.live) >= maxTasks {
+		return refusal(apiError{codeInfeasible, "Not feasible", "There are too many tasks already"})
+	}
 	t := newTask(w.booking(r, r.Category+".dispatch-"+w.id()[:12]), r, len(w.fleets))
 	t.dispatch = &dispatchState{Status: "queued"}
 	w.live = append(w.live, t)
-	w.auction = append(w.auction, bid{t, r, w.steps + int64(biddingSeconds/w.dt)})
+	w.auction = append(w.auction, bid{t, r, w.bidsUntil()})
 	s := t.state(w.now(), w.speed)
 	return reply{Success: true, State: &s}
+}
+
+// bidsUntil is the step at which a bidding that begins now is over.
+func (w *world) bidsUntil() int64 {
+	return w.steps + int64(max(biddingSeconds, biddingWallSeconds*w.speed)/w.dt)
 }
 
 func (w *world) booking(r taskRequest, id string) booking {
@@ -194,9 +206,6 @@ func (w *world) settleAuction() {
 	for len(w.auction) > 0 && w.auction[0].due <= w.steps {
 		b := w.auction[0]
 		w.auction = w.auction[1:]
-		if b.task.status != queued {
-			continue
-		}
 		r, phases, errors := w.award(b.request)
 		if r == nil {
 			b.task.dispatch.Status, b.task.dispatch.Errors = "failed_to_assign", errors
@@ -205,8 +214,8 @@ func (w *world) settleAuction() {
 			continue
 		}
 		b.task.dispatch.Status, b.task.dispatch.Assignment = "selected", &assignment{r.fleet.name, r.name}
-		w.tellTask(b.task)
 		b.task.assign(r, phases)
+		w.tellTask(b.task)
 		r.queue = append(r.queue, b.task)
 	}
 }
@@ -269,6 +278,9 @@ func (w *world) robotTask(q *request, id string) any {
 	phases, wrong := w.b.plan(r.fleet.fleetPlan, q.Task.Category, q.Task.Description)
 	if wrong != nil {
 		return refusal(*wrong)
+	}
+	if len(w.live) >= maxTasks {
+		return refusal(apiError{codeInfeasible, "Not feasible", "There are too many tasks already"})
 	}
 	if !r.commission.DirectTasks {
 		return circumstances("Robot [%s] is decommissioned for direct tasks", r.session)

@@ -154,26 +154,29 @@ func (r *robot) unlock(group string) {
 // reserve takes a vertex, so that no two robots stand in each other.
 func (r *robot) reserve(vertex int) bool {
 	o := r.w.holder[vertex]
+	squeezing := false
 	switch {
 	case o == nil || o == r:
 		r.w.holder[vertex] = r
 	case r.w.crowded, r.waiting > squeezeAfter && o.parked():
-		// Nobody else will move out of the way: squeeze past.
+		squeezing = true // nobody will make room
 	default:
 		r.need = vertex
 		return false
 	}
 	r.depart()
+	r.squeezed = squeezing
 	return true
 }
 
 // parked says whether the robot will not move by itself.
 func (r *robot) parked() bool {
-	return r.edge < 0 && (r.offline || r.trouble != nil || r.task != nil && r.task.paused() ||
-		r.task == nil && (!r.commission.IdleBehavior || r.vertex == r.charger))
+	return r.offline || r.trouble != nil || r.task != nil && r.task.paused() ||
+		r.edge < 0 && r.task == nil && (!r.commission.IdleBehavior || r.vertex == r.charger)
 }
 
 func (r *robot) depart() {
+	r.squeezed = false
 	r.edge, r.gone, r.path = r.path[0], 0, r.path[1:]
 	r.waiting, r.replan = 0, 0
 	if r.task != nil {
@@ -294,7 +297,7 @@ func (w *world) takeOver(r *robot, group string) {
 
 // travel is how many seconds it takes to get from one vertex to another at planning speed.
 func (w *world) travel(from, to int) float64 {
-	if w.toward == nil {
+	if w.toward == nil || len(w.toward) > 1000 {
 		w.toward = map[int][]float64{}
 	}
 	cost := w.toward[to]

@@ -60,6 +60,8 @@ type robot struct {
 	wants   string   // the mutex group that it waits for
 	locked  []string // the mutex groups that it holds
 
+	squeezed bool // into a vertex that another robot has
+
 	leg int // of a sweep
 
 	seq   uint32

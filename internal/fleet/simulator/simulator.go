@@ -52,6 +52,9 @@ type Options struct {
 	Rate float64
 	// Trouble is how often a robot gets stuck in an hour of driving. 0 is never.
 	Trouble float64
+	// Errands is how many tasks an hour the site gives itself, so that there is something
+	// to see when nobody asks for anything. 0 is none.
+	Errands float64
 }
 
 const (
@@ -78,6 +81,7 @@ func (o *Options) complete() error {
 	refuse(!(o.Rate > 0.001 && o.Rate <= maxRate), "rate: %v is not above 0 and at most %d", o.Rate, maxRate)
 	refuse(o.Robots < 0 || o.Robots > maxRobots, "robots: %d is not between 0 and %d", o.Robots, maxRobots)
 	refuse(!(o.Trouble >= 0), "trouble: %v is negative", o.Trouble)
+	refuse(!(o.Errands >= 0), "errands: %v is negative", o.Errands)
 	return errors.Join(wrong...)
 }
 

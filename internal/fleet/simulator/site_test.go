@@ -532,6 +532,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{Options{Rate: 1000}, "rate"},
 		{Options{Robots: -1}, "robots"},
 		{Options{Trouble: -1}, "trouble"},
+		{Options{Errands: -1}, "errands"},
 		{Options{Map: "/no/such/file"}, "no such file"},
 		{Options{Server: "ftp://x"}, "must begin with http"},
 	} {

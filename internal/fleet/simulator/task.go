@@ -130,7 +130,7 @@ func (t *task) begin(now int64) {
 	t.advance(now)
 }
 
-// advance goes on to the next phase, or completes the task after the last.
+// advance goes on to the next phase, or ends the task after the last.
 func (t *task) advance(now int64) {
 	for i := t.active + 1; i < len(t.phases); i++ {
 		p := t.phases[i]
@@ -177,11 +177,6 @@ func (t *task) done(now int64) {
 	p.stage, p.finish = finished, now
 	p.derive()
 	t.note(p, -1, "info", now, "Finished "+p.category)
-	if p.canceling {
-		t.active = -1
-		t.end(canceled, now)
-		return
-	}
 	t.advance(now)
 }
 

@@ -71,6 +71,11 @@ func TestADeliveryAlertWaitsForAnAnswer(t *testing.T) {
 		if len(w.goods) != 1 || w.goods[0].TaskID != id || w.goods[0].Category.Value != deliveryObstructed || w.statusOf(id) != blocked {
 			t.Fatalf("%+v, %s", w.goods, w.statusOf(id))
 		}
+		w.publish("/alert_response", alertResponse{w.goods[0].ID, tryAgain})
+		w.live(1)
+		if w.robotOf(id).trouble == nil {
+			t.Fatal("an answer of another kind freed it")
+		}
 		answer := w.goods[0]
 		answer.Action = value{c.action}
 		w.publish("/delivery_alert_response", answer)
@@ -195,5 +200,21 @@ func TestManyRobotsShareTheBuilding(t *testing.T) {
 				w.until(4*3600, "the task ends", w.ended(id))
 			}
 		}
+	}
+}
+
+func TestTheSiteRunsErrands(t *testing.T) {
+	t.Parallel()
+	w := newTestWorld(t, Options{Seed: 1, Errands: 60})
+	w.live(3600)
+	categories := map[string]int{}
+	for id, s := range w.status {
+		if s == failed {
+			t.Errorf("%s failed: %+v", id, w.seen(id).Dispatch)
+		}
+		categories[w.seen(id).Category]++
+	}
+	if n := len(w.status); n < 30 || n > 90 || len(categories) != 3 {
+		t.Errorf("%d tasks in an hour: %v", n, categories)
 	}
 }

@@ -42,6 +42,7 @@ type world struct {
 	speed, dt   float64
 	rate        float64
 	troubleRate float64 // robots stuck in an hour of driving
+	errandRate  float64 // tasks of its own in an hour
 	origin      time.Time
 	steps       int64
 	made        uint64 // ids
@@ -67,7 +68,7 @@ type world struct {
 func newWorld(b *building, opts Options, origin time.Time, out output) *world {
 	w := &world{
 		output: out, b: b, rng: rand.New(rand.NewPCG(opts.Seed, 0x10d9e)), seed: opts.Seed, //nolint:gosec // a simulation has to be repeatable
-		speed: opts.Speed, rate: opts.Rate, dt: min(stepSeconds, opts.Speed/opts.Rate), troubleRate: opts.Trouble,
+		speed: opts.Speed, rate: opts.Rate, dt: min(stepSeconds, opts.Speed/opts.Rate), troubleRate: opts.Trouble, errandRate: opts.Errands,
 		origin: origin, holder: make([]*robot, len(b.graph.vertices)), mutexes: map[string]*robot{},
 	}
 	for i := range b.doors {
@@ -170,6 +171,7 @@ func (w *world) advance(t time.Time) {
 
 func (w *world) step() {
 	w.steps++
+	w.runErrands()
 	w.settleAuction()
 	for _, d := range w.doors {
 		d.step(w.dt)
