@@ -31,7 +31,9 @@ type testWorld struct {
 	logs    map[string]int // entries of a task
 	hash    []string       // every message, while hashing
 	hashing bool
-	tap     func(kind string, text []byte)
+
+	standing []*robot // at a vertex
+	tap      func(kind string, text []byte)
 }
 
 func newTestWorld(t *testing.T, opts Options) *testWorld {
@@ -165,7 +167,11 @@ func (w *testWorld) apart() {
 	if w.crowded {
 		return
 	}
-	at := map[int]*robot{}
+	if w.standing == nil {
+		w.standing = make([]*robot, len(w.b.graph.vertices))
+	}
+	at := w.standing
+	clear(at)
 	for _, r := range w.robots {
 		if r.edge >= 0 || r.squeezed {
 			continue
