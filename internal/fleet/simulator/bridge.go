@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
@@ -18,6 +19,7 @@ const (
 	bridgeQueue      = 4096       // frames
 	bridgeReadLimit  = 4 << 20    // bytes of one frame from a client
 	bridgeFrameLimit = 10_000_000 // rosbridge's max_message_size: longer frames are sent in fragments
+	bridgeFrameLeast = 1000
 	bridgeClients    = 100
 	bridgeWriteTime  = 10 * time.Second
 )
@@ -85,8 +87,9 @@ type client struct {
 }
 
 type subscription struct {
-	every time.Duration
-	last  time.Time
+	every    time.Duration
+	last     time.Time
+	fragment int // the longest frame that the client wants
 }
 
 // frame is any operation of the protocol; which fields matter depends on Op.
@@ -98,6 +101,7 @@ type frame struct {
 	Msg      json.RawMessage `json:"msg,omitempty"`
 	Throttle float64         `json:"throttle_rate,omitempty"`
 	Latch    bool            `json:"latch,omitempty"`
+	Fragment int             `json:"fragment_size,omitempty"`
 	Service  string          `json:"service,omitempty"`
 	Args     json.RawMessage `json:"args,omitempty"`
 }
@@ -141,8 +145,17 @@ func (b *bridge) spread(name string, msg json.RawMessage, keep int) {
 		if text == nil {
 			text = publishFrame(name, msg)
 		}
-		c.send(text)
+		c.send(text, c.fragment(name))
 	}
+}
+
+// fragment is the longest frame of a topic that the client wants.
+func (c *client) fragment(name string) int {
+	size := bridgeFrameLimit
+	for _, s := range c.subs[name] {
+		size = min(size, s.fragment)
+	}
+	return size
 }
 
 func publishFrame(name string, msg json.RawMessage) []byte {
@@ -164,12 +177,15 @@ func (c *client) due(name string, now time.Time) bool {
 	return pass
 }
 
-func (c *client) send(text []byte) {
-	select {
-	case c.queue <- text:
-	default:
-		c.b.log.Warn("A rosbridge client does not keep up and is cut off")
-		c.stop()
+func (c *client) send(text []byte, size int) {
+	for _, part := range fragments(text, size) {
+		select {
+		case c.queue <- part:
+		default:
+			c.b.log.Warn("A rosbridge client does not keep up and is cut off")
+			c.stop()
+			return
+		}
 	}
 }
 
@@ -215,10 +231,8 @@ func (c *client) write(ctx context.Context, conn *websocket.Conn) {
 		case <-ctx.Done():
 			return
 		case text := <-c.queue:
-			for _, part := range fragments(text) {
-				if err := writeTimed(ctx, conn, part); err != nil {
-					return
-				}
+			if err := writeTimed(ctx, conn, text); err != nil {
+				return
 			}
 		}
 	}
@@ -232,14 +246,17 @@ func writeTimed(ctx context.Context, conn *websocket.Conn, text []byte) error {
 
 // fragments splits a frame that is too long, as rosbridge_suite does it: the id is 0
 // and the total may have a fraction.
-func fragments(text []byte) [][]byte {
-	if len(text) <= bridgeFrameLimit {
+func fragments(text []byte, size int) [][]byte {
+	if len(text) <= size {
 		return [][]byte{text}
 	}
-	total := float64(len(text)) / bridgeFrameLimit
+	total := float64(len(text)) / float64(size)
 	var parts [][]byte
 	for num := 0; len(text) > 0; num++ {
-		n := min(len(text), bridgeFrameLimit)
+		n := min(len(text), size)
+		for n < len(text) && !utf8.RuneStart(text[n]) { // half a character is none
+			n++
+		}
 		part, err := json.Marshal(map[string]any{"op": "fragment", "id": 0, "data": string(text[:n]), "num": num, "total": total})
 		if err != nil {
 			return nil // plain values can always be written
@@ -323,9 +340,13 @@ func (c *client) subscribe(f frame) {
 	if c.subs[f.Topic] == nil {
 		c.subs[f.Topic] = map[string]*subscription{}
 	}
-	c.subs[f.Topic][string(f.ID)] = &subscription{every: time.Duration(max(0, f.Throttle) * float64(time.Millisecond))}
+	size := bridgeFrameLimit
+	if f.Fragment > 0 {
+		size = min(size, max(f.Fragment, bridgeFrameLeast))
+	}
+	c.subs[f.Topic][string(f.ID)] = &subscription{every: time.Duration(max(0, f.Throttle) * float64(time.Millisecond)), fragment: size}
 	for _, msg := range c.b.retained[f.Topic] {
-		c.send(publishFrame(f.Topic, msg))
+		c.send(publishFrame(f.Topic, msg), size)
 	}
 }
 
@@ -374,7 +395,7 @@ func (c *client) call(f frame) {
 		answer["result"], answer["values"] = false, "Service "+f.Service+" does not exist"
 	}
 	if text, err := json.Marshal(answer); err == nil {
-		c.send(text)
+		c.send(text, bridgeFrameLimit)
 	}
 }
 

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -397,9 +396,9 @@ func TestThrottledSubscriptions(t *testing.T) {
 
 func TestLongFramesGoInFragments(t *testing.T) {
 	t.Parallel()
-	long := bytes.Repeat([]byte("x"), bridgeFrameLimit*2+5)
-	parts := fragments(long)
-	var whole strings.Builder
+	long := strings.Repeat("x×", 3333)
+	parts := fragments([]byte(long), 4000)
+	whole := ""
 	for i, part := range parts {
 		var f struct {
 			Op    string
@@ -410,11 +409,19 @@ func TestLongFramesGoInFragments(t *testing.T) {
 		if err := json.Unmarshal(part, &f); err != nil || f.Op != "fragment" || f.Num != i || f.Total <= 2 || f.Total >= 3 {
 			t.Fatalf("part %d: %v num %d total %v", i, err, f.Num, f.Total)
 		}
-		whole.WriteString(f.Data)
+		whole += f.Data
 	}
-	if len(parts) != 3 || whole.String() != string(long) {
-		t.Errorf("%d parts with %d bytes", len(parts), whole.Len())
+	if len(parts) != 3 || whole != long {
+		t.Errorf("%d parts with %d bytes", len(parts), len(whole))
 	}
+	_, url := startSite(t, Options{})
+	p := dialBridge(t, url)
+	p.send(`{"op":"subscribe","topic":"/map","fragment_size":1200}`)
+	got := 0
+	p.await("the map in fragments", func(f frame, text string) bool {
+		got++
+		return f.Op == "fragment" && len(text) < 3000 && got > 5
+	})
 }
 
 func TestControl(t *testing.T) {
