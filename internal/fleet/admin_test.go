@@ -136,8 +136,14 @@ func groupsFilter(t *testing.T, s *site) {
 		t.Errorf("still sees %q", got)
 	}
 	s.get("/admin/groups").is(t, 200, `[{"kind":"door","id":"d1","authz_grp":"lab"}]`)
-	if _, _, err := s.svc.Subscribe(t.Context(), "/doors/d1/state"); err == nil {
-		t.Error("nobody may listen")
+	labs := access.WithCaller(t.Context(), &access.Caller{Issuer: "stub", Subject: "anna", Name: "anna", Roles: []access.Role{"lab"}})
+	noError(t, s.svc.MayListen(labs, "/doors/d1/state"))
+	if err := s.svc.MayListen(labs, "/doors/d2/state"); err == nil || err.Error() != "404 Not Found" {
+		t.Errorf("a foreign door: %v", err)
+	}
+	assign(`{"kind":"door","id":"d1","authz_grp":"other"}`, 200)
+	if err := s.svc.MayListen(labs, "/doors/d1/state"); err == nil {
+		t.Error("the right is gone, and the room is open still")
 	}
 }
 

@@ -2,11 +2,10 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
-
-	"encoding/json"
 
 	"lodge/internal/access"
 	"lodge/internal/database"

@@ -72,7 +72,7 @@ func (s *store) answerAlert(ctx context.Context, tx *database.Tx, r AlertRespons
 	return n == 1, err
 }
 
-// alertsOf lists alerts, oldest first.
+// alerts lists alerts, oldest first.
 func (s *store) alerts(ctx context.Context, w condition, order string, p page) ([]json.RawMessage, error) {
 	query := "SELECT data FROM fleet_alerts" + w.String() + " ORDER BY " + order
 	args := w.args

@@ -229,7 +229,8 @@ func (s *Service) submit(ctx context.Context, sub submission) (json.RawMessage, 
 // keepTask stores what RMF said of a task that it took, and the request. What came about the task
 // in the meantime is newer.
 func (s *Service) keepTask(ctx context.Context, state *TaskState, data json.RawMessage, sub submission) error {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
+	defer cancel()
 	id := state.Booking.ID
 	room := "/tasks/" + id + "/state"
 	if s.feed.last(room) == nil {

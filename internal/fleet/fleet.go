@@ -144,8 +144,10 @@ type Service struct {
 	access *access.Service
 	audit  *audit.Log
 	gate   Gate
-	now    func() time.Time
-	log    *slog.Logger
+	// recheck says whether a caller could still come in; nil never asks.
+	recheck func(context.Context) error
+	now     func() time.Time
+	log     *slog.Logger
 
 	ros     Ros
 	live    Live
@@ -168,7 +170,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg.withDefaults(), store: &store{db: d.DB}, bucket: d.Bucket, queue: d.Queue, bus: d.Bus, access: d.Access, audit: d.Audit,
-		gate: d.Gate, now: d.Now, log: d.Log, ros: noRos{}, live: noLive{}, wakeSchedules: make(chan struct{}, 1),
+		gate: d.Gate, recheck: d.Recheck, now: d.Now, log: d.Log, ros: noRos{}, live: noLive{}, wakeSchedules: make(chan struct{}, 1),
 	}
 	s.feed = newFeed(s)
 	s.groups = newGroups(s.store)

@@ -7,6 +7,8 @@ import (
 )
 
 // FleetState is what is known of a fleet.
+//
+//nolint:revive // the name that clients know
 type FleetState struct {
 	Name   *string               `json:"name" required:"false"`
 	Robots map[string]RobotState `json:"robots" required:"false"`

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -40,32 +41,29 @@ func (s *Service) admitAdapter(r *http.Request, listed bool) (context.Context, e
 	return ctx, err
 }
 
-// envelope is a message of an adapter.
-type envelope struct {
-	Type json.RawMessage `json:"type"`
-	Data json.RawMessage `json:"data"`
-}
-
 // TakeMessage takes a message of a fleet adapter or the dispatcher. An error, of the kind
 // fault.Invalid, says what is wrong with it; the next message is welcome.
 func (s *Service) TakeMessage(ctx context.Context, raw []byte) error {
-	var e envelope
-	if err := json.Unmarshal(raw, &e); err != nil {
+	if !utf8.Valid(raw) {
+		raw = bytes.ToValidUTF8(raw, []byte("\uFFFD")) // not every database would take the rest
+	}
+	quoted, data, ok := envelope(raw)
+	if !ok {
 		return fault.New(fault.Invalid, "the message is no JSON object with type and data")
 	}
 	var kind string
-	if len(e.Type) == 0 || json.Unmarshal(e.Type, &kind) != nil {
+	if len(quoted) == 0 || json.Unmarshal(quoted, &kind) != nil {
 		return fault.New(fault.Invalid, "the message has no type")
 	}
 	switch kind {
 	case "task_state_update":
-		return take(e.Data, func(t *TaskState) error { return s.takeTask(ctx, t) })
+		return take(data, func(t *TaskState) error { return s.takeTask(ctx, t) })
 	case "task_log_update":
-		return take(e.Data, func(l *TaskEventLog) error { return s.takeTaskLog(ctx, l) })
+		return take(data, func(l *TaskEventLog) error { return s.takeTaskLog(ctx, l) })
 	case "fleet_state_update":
-		return take(e.Data, func(f *FleetState) error { return s.takeFleet(ctx, f) })
+		return take(data, func(f *FleetState) error { return s.takeFleet(ctx, f) })
 	case "fleet_log_update":
-		return take(e.Data, func(l *FleetLog) error { return s.takeFleetLog(ctx, l) })
+		return take(data, func(l *FleetLog) error { return s.takeFleetLog(ctx, l) })
 	default:
 		return fault.New(fault.Invalid, "the message has the unknown type %.60q", kind)
 	}
@@ -154,7 +152,7 @@ func (s *Service) takeFleet(ctx context.Context, f *FleetState) error {
 	f.mend()
 	data := document(f)
 	s.feed.publish("/fleets/"+name+"/state", "", data)
-	return s.writer.addState(ctx, thing{kindFleet, name}, "", data)
+	return s.writer.addState(ctx, thing{kindFleet, name}, data)
 }
 
 func (s *Service) takeFleetLog(ctx context.Context, l *FleetLog) error {

@@ -99,7 +99,9 @@ func readMap(msg json.RawMessage) (*BuildingMap, []image, error) {
 	}
 	m := new(BuildingMap)
 	var typed *json.UnmarshalTypeError
-	if err := json.Unmarshal(msg, m); err != nil && !(errors.As(err, &typed) && strings.HasSuffix(typed.Field, "images.data")) {
+	if err := json.Unmarshal(msg, m); errors.As(err, &typed) && strings.HasSuffix(typed.Field, "images.data") {
+		// A list of numbers where the address will stand.
+	} else if err != nil {
 		return nil, nil, err
 	}
 	fastapi.Complete(m)

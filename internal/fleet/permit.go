@@ -65,7 +65,7 @@ func (s *Service) permit(ctx context.Context, action access.Action, group access
 		group = access.Site
 	}
 	decision, err := s.access.Require(ctx, action, group)
-	ctx = access.WithDecision(ctx, decision)
+	ctx = context.WithValue(access.WithDecision(ctx, decision), groupKey{}, group)
 	if !fault.Is(err, fault.Denied) {
 		return ctx, err
 	}
@@ -99,6 +99,16 @@ func (s *Service) record(ctx context.Context, tx *database.Tx, action access.Act
 	return s.audit.Record(ctx, tx, audit.Entry{Action: string(action), Group: string(group), Object: object, Detail: detail})
 }
 
+// groupKey is the context's group on which the caller was permitted something.
+type groupKey struct{}
+
+func groupFrom(ctx context.Context) access.Group {
+	if group, ok := ctx.Value(groupKey{}).(access.Group); ok {
+		return group
+	}
+	return access.Site
+}
+
 // recordCommand writes the audit record of a command that changes nothing in the database.
 func (s *Service) recordCommand(ctx context.Context, action access.Action, object, detail string, err error) error {
 	outcome := audit.Allowed
@@ -106,7 +116,7 @@ func (s *Service) recordCommand(ctx context.Context, action access.Action, objec
 		outcome, detail = audit.Failed, detail+": "+err.Error()
 	}
 	return errors.Join(err, s.audit.Refused(context.WithoutCancel(ctx), audit.Entry{
-		Action: string(action), Group: string(access.Site), Object: object, Detail: detail, Outcome: outcome, Rule: access.DecisionFrom(ctx).Rule,
+		Action: string(action), Group: string(groupFrom(ctx)), Object: object, Detail: detail, Outcome: outcome, Rule: access.DecisionFrom(ctx).Rule,
 	}))
 }
 

@@ -101,7 +101,7 @@ func unauthenticated(r *http.Request, err error) string {
 	switch {
 	case errors.Is(err, identity.ErrScheme):
 		return "invalid bearer format"
-	case strings.TrimSpace(r.Header.Get("Authorization")) == "":
+	case r == nil || strings.TrimSpace(r.Header.Get("Authorization")) == "":
 		return "Not authenticated"
 	}
 	var f *fault.Error

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lodge/internal/database"
 	"lodge/internal/fault"
 )
 
@@ -117,18 +118,30 @@ type taskSearch struct {
 	labels [][2]string
 	sort   []sortKey
 	page   page
+	// group is the column of the group, for Service.visible.
+	group string
 	// none says that nothing can match.
 	none bool
 }
 
 // search makes SQL of a query.
-func (q taskQuery) search(now int64) (s taskSearch, err error) {
+func (q taskQuery) search(now int64, d database.Dialect) (found taskSearch, err error) {
+	// What selects most leads. SQLite, which guesses how much a condition selects, is kept from using
+	// the indexes of all others by a plus.
+	led := q.Label != nil && *q.Label != ""
+	col := func(column string) string {
+		if led && d == database.SQLite {
+			return "+" + column
+		}
+		return column
+	}
 	for _, l := range []struct {
 		column string
 		text   *string
-	}{{"t.id", q.TaskID}, {"t.category", q.Category}, {"t.requester", q.Requester}, {"t.assigned_to", q.AssignedTo}} {
+	}{{"t.id", q.TaskID}, {"t.requester", q.Requester}, {"t.assigned_to", q.AssignedTo}} {
 		if values := splitList(l.text); values != nil {
-			s.where.and(l.column+" IN "+places(len(values)), anys(values)...)
+			found.where.and(col(l.column)+" IN "+places(len(values)), anys(values)...)
+			led = true
 		}
 	}
 	if names := splitList(q.Status); names != nil {
@@ -138,38 +151,48 @@ func (q taskQuery) search(now int64) (s taskSearch, err error) {
 				known = append(known, name)
 			}
 		}
-		s.none = len(known) == 0
-		s.where.and("t.status IN "+places(len(known)), anys(known)...)
+		found.none = len(known) == 0
+		found.where.and(col("t.status")+" IN "+places(len(known)), anys(known)...)
+		led = true
 	}
-	for _, r := range []struct {
-		name, column string
-		text         *string
-	}{
-		{"request_time_between", "t.request_ms", q.RequestTimeBetween},
-		{"start_time_between", "t.start_ms", q.StartTimeBetween},
-		{"finish_time_between", "t.finish_ms", q.FinishTimeBetween},
-	} {
-		if r.text == nil || *r.text == "" {
-			continue
-		}
-		between, err := parseRange(r.name, *r.text, now)
-		if err != nil {
-			return s, err
-		}
-		s.where.and(r.column+" >= ? AND "+r.column+" <= ?", between.from, between.to)
+	if values := splitList(q.Category); values != nil {
+		found.where.and(col("t.category")+" IN "+places(len(values)), anys(values)...)
+		led = true
 	}
-	if len(s.where.args) > 2000 {
-		return s, fault.New(fault.TooLarge, "the filter has more than 2000 values")
+	if err := found.between("start_time_between", "t.start_ms", q.StartTimeBetween, now); err != nil {
+		return found, err
 	}
+	if err := found.between("request_time_between", col("t.request_ms"), q.RequestTimeBetween, now); err != nil {
+		return found, err
+	}
+	if err := found.between("finish_time_between", col("t.finish_ms"), q.FinishTimeBetween, now); err != nil {
+		return found, err
+	}
+	if len(found.where.args) > 2000 {
+		return found, fault.New(fault.TooLarge, "the filter has more than 2000 values")
+	}
+	found.group = col("t.group_name")
 	labels := labelsOf(splitList(q.Label))
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		s.labels = append(s.labels, [2]string{name, labels[name]})
+		found.labels = append(found.labels, [2]string{name, labels[name]})
 	}
-	if s.sort, err = sortKeys(q.OrderBy, taskFields, true); err != nil {
-		return s, err
+	if found.sort, err = sortKeys(q.OrderBy, taskFields, true); err != nil {
+		return found, err
 	}
-	s.page = q.page()
-	return s, nil
+	found.page = q.page()
+	return found, nil
+}
+
+// between adds a range of time, if there is one.
+func (q *taskSearch) between(name, column string, text *string, now int64) error {
+	if text == nil || *text == "" {
+		return nil
+	}
+	r, err := parseRange(name, *text, now)
+	if err == nil {
+		q.where.and(column+" >= ? AND "+column+" <= ?", r.from, r.to)
+	}
+	return err
 }
 
 // tasks finds tasks. The ids are found first, from indexes, and their documents after.
@@ -217,6 +240,8 @@ func (s *store) taskIDs(ctx context.Context, q taskSearch) ([]string, error) {
 	switch {
 	case q.none:
 		return nil, nil
+	case len(q.sort) == 0 && len(q.labels) > 0:
+		return s.taskPage(ctx, q, "", "l0.start_ms, l0.task_id", q.page) // the order of the index that leads
 	case len(q.sort) == 0 || len(q.sort) == 1 && q.sort[0].column == "id":
 		return s.taskPage(ctx, q, "", "t.id"+direction(len(q.sort) == 1 && q.sort[0].down), q.page)
 	case len(q.sort) > 1 || q.sort[0].column == "data":

@@ -33,6 +33,20 @@ func (s *Service) runPruning(ctx context.Context) error {
 	})
 }
 
+// analyze has SQLite look how its rows are spread, by which it chooses between indexes. The other
+// databases do that by themselves.
+func (s *store) analyze(ctx context.Context) error {
+	if s.db.Dialect() != database.SQLite {
+		return nil
+	}
+	for _, table := range []string{"fleet_tasks", "fleet_task_labels"} {
+		if _, err := s.db.Exec(ctx, "ANALYZE "+table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // prune removes everything that is too old, in small transactions with room for others in between.
 func (s *Service) prune(ctx context.Context) error {
 	now := s.now()
@@ -54,7 +68,7 @@ func (s *Service) prune(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return s.store.analyze(ctx)
 }
 
 // pruneTasks removes tasks that ended and were not heard of since, with all that belongs to them.

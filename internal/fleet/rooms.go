@@ -3,8 +3,11 @@ package fleet
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"lodge/internal/access"
 	"lodge/internal/fault"
@@ -66,8 +69,9 @@ func findRoom(name string) (room, string, bool) {
 			}
 			continue
 		}
-		id, ok := strings.CutPrefix(name, before)
-		if id, ok = strings.CutSuffix(id, after); ok && strings.HasPrefix(name, before) && id != "" && !strings.Contains(id, "/") {
+		id, begins := strings.CutPrefix(name, before)
+		id, ends := strings.CutSuffix(id, after)
+		if begins && ends && id != "" && !strings.Contains(id, "/") {
 			return r, id, true
 		}
 	}
@@ -76,32 +80,58 @@ func findRoom(name string) (room, string, bool) {
 
 // Subscribe decides whether the context's caller may listen in a room, by the same rule as for the
 // request that reads the same, and gives what to send first. Attach the subscriber before: what
-// passes in between then comes after. A thing without a state yet gives nothing.
+// passes in between then comes after. A thing without a state yet gives nothing. An error reads as
+// clients of the original know it: "no events in path", or a status and a sentence.
 func (s *Service) Subscribe(ctx context.Context, name string) (Kind, []json.RawMessage, error) {
+	r, id, err := s.mayListen(ctx, name)
+	if err != nil {
+		return r.kind, nil, roomError(err)
+	}
+	replay, err := s.replay(ctx, r, id, name)
+	return r.kind, replay, roomError(err)
+}
+
+// MayListen decides again whether the caller may listen in a room, for those who do already.
+func (s *Service) MayListen(ctx context.Context, name string) error {
+	_, _, err := s.mayListen(ctx, name)
+	return roomError(err)
+}
+
+func (s *Service) mayListen(ctx context.Context, name string) (r room, id string, err error) {
 	r, id, ok := findRoom(name)
 	if !ok {
-		return State, nil, errNoRoom
+		return r, id, errNoRoom
 	}
-	group, hidden := access.Site, false
-	var err error
+	group, hidden := access.Site, r.thing != ""
 	switch r.thing {
 	case "":
 		// Rooms about things of every group are open to those who may see them all.
 	case "task":
-		hidden = true
 		group, err = s.taskGroup(ctx, id)
 	default:
-		hidden = true
 		group, err = s.groups.of(ctx, r.thing, id)
 	}
-	if err != nil {
-		return r.kind, nil, err
+	if err == nil {
+		_, err = s.permit(ctx, r.action, group, hidden, name)
 	}
-	if _, err := s.permit(ctx, r.action, group, hidden, name); err != nil {
-		return r.kind, nil, err
+	return r, id, err
+}
+
+// subscribeError is an error in the words of socket.io's clients.
+type subscribeError struct {
+	text string
+	err  error
+}
+
+func (e *subscribeError) Error() string { return e.text }
+func (e *subscribeError) Unwrap() error { return e.err }
+
+func roomError(err error) error {
+	if err == nil || errors.Is(err, errNoRoom) {
+		return err
 	}
-	replay, err := s.replay(ctx, r, id, name)
-	return r.kind, replay, err
+	status, detail := problem(nil, err)
+	return &subscribeError{fmt.Sprintf("%d %v", status, detail), err}
 }
 
 // replay is the newest state of the room's thing.
@@ -169,6 +199,27 @@ func (s *Service) Authenticate(r *http.Request, auth json.RawMessage) (context.C
 	return ctx, nil
 }
 
+// recheckEvery is how often a stream's listener is asked for again.
+const recheckEvery = 10 * time.Second
+
+// keepWatch returns when the listener is gone, or may not listen any more.
+func (s *Service) keepWatch(ctx context.Context, gone <-chan struct{}, name string) {
+	tick := time.NewTicker(recheckEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-gone:
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if s.recheck != nil && s.recheck(ctx) != nil || s.MayListen(ctx, name) != nil {
+			return
+		}
+	}
+}
+
 // handleEvents is a room as server-sent events.
 func (s *Service) handleEvents(w http.ResponseWriter, r *http.Request) error {
 	name := "/" + r.PathValue("room")
@@ -185,8 +236,8 @@ func (s *Service) handleEvents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	go func() {
-		<-stream.Done()
-		cancel()
+		defer cancel()
+		s.keepWatch(ctx, stream.Done(), name)
 	}()
 	for _, data := range replay {
 		if stream.Send("", "", data) != nil {

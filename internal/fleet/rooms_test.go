@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,8 +15,6 @@ import (
 	"lodge/internal/bus"
 	"lodge/internal/database/databasetest"
 	"lodge/internal/fault"
-
-	"log/slog"
 )
 
 // admin is the context of a connection by an administrator.
@@ -44,11 +43,23 @@ func TestRooms(t *testing.T) {
 			kind   Kind
 			replay int
 		}{
-			{"/alerts/requests", State, 0}, {"/alerts/responses", State, 0}, {"/beacons", State, 0}, {"/building_map", State, 1},
-			{"/building_map/fire_alarm_trigger", State, 1}, {"/delivery_alerts", State, 0}, {"/doors/d/state", State, 1}, {"/lifts/l/state", State, 1},
-			{"/dispensers/w/state", State, 1}, {"/ingestors/w/state", State, 1}, {"/tasks/t/state", State, 1}, {"/tasks/t1/log", Log, 0},
-			{"/fleets/f/state", State, 1}, {"/fleets/f/log", Log, 0}, {"/rios", State, 0},
-			{"/doors/unknown/state", State, 0}, {"/tasks/unknown/state", State, 0},
+			{"/alerts/requests", State, 0},
+			{"/alerts/responses", State, 0},
+			{"/beacons", State, 0},
+			{"/building_map", State, 1},
+			{"/building_map/fire_alarm_trigger", State, 1},
+			{"/delivery_alerts", State, 0},
+			{"/doors/d/state", State, 1},
+			{"/lifts/l/state", State, 1},
+			{"/dispensers/w/state", State, 1},
+			{"/ingestors/w/state", State, 1},
+			{"/tasks/t/state", State, 1},
+			{"/tasks/t1/log", Log, 0},
+			{"/fleets/f/state", State, 1},
+			{"/fleets/f/log", Log, 0},
+			{"/rios", State, 0},
+			{"/doors/unknown/state", State, 0},
+			{"/tasks/unknown/state", State, 0},
 		} {
 			kind, replay, err := s.svc.Subscribe(admin(t), tt.room)
 			if err != nil || kind != tt.kind || len(replay) != tt.replay {
@@ -70,7 +81,7 @@ func TestRooms(t *testing.T) {
 	for _, r := range rooms {
 		name := strings.Replace(r.path, "{}", "x", 1)
 		mallory := access.WithCaller(t.Context(), &access.Caller{Issuer: "stub", Subject: "mallory", Name: "mallory"})
-		if _, _, err := s.svc.Subscribe(mallory, name); !fault.Is(err, fault.Denied) {
+		if _, _, err := s.svc.Subscribe(mallory, name); !fault.Is(err, fault.Denied) || err.Error() != "403 Forbidden" {
 			t.Errorf("%s without any right: %v", name, err)
 		}
 		if _, _, err := s.svc.Subscribe(t.Context(), name); !fault.Is(err, fault.Unauthenticated) {

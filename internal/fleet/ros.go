@@ -1,10 +1,12 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"lodge/internal/database"
 	"lodge/internal/fault"
@@ -85,6 +87,9 @@ func (s *Service) Adverts() []Topic {
 // message is logged: nobody waits for an answer.
 func (s *Service) FromROS(topic string, msg json.RawMessage) {
 	ctx := context.Background()
+	if !utf8.Valid(msg) {
+		msg = bytes.ToValidUTF8(msg, []byte("\uFFFD"))
+	}
 	if err := s.takeROS(ctx, topic, msg); err != nil {
 		s.log.Warn("a message from ROS could not be taken", "topic", topic, "error", err)
 	}
@@ -107,7 +112,7 @@ func (s *Service) takeROS(ctx context.Context, topic string, msg json.RawMessage
 		}
 		data := document(b)
 		s.feed.publishHere("/beacons", b.ID, data)
-		return s.writer.addState(ctx, thing{kindBeacon, b.ID}, "", data)
+		return s.writer.addState(ctx, thing{kindBeacon, b.ID}, data)
 	case "/map":
 		s.maps.offer(msg)
 		return nil
@@ -157,7 +162,7 @@ func takeState[T any](ctx context.Context, s *Service, msg json.RawMessage, room
 	}
 	data := document(v)
 	s.feed.publishHere(room+id+"/state", "", data)
-	return s.writer.addState(ctx, thing{kind, id}, "", data)
+	return s.writer.addState(ctx, thing{kind, id}, data)
 }
 
 func (s *Service) takeAlert(ctx context.Context, msg json.RawMessage) error {
@@ -260,7 +265,7 @@ func (s *Service) takeFireAlarm(ctx context.Context, msg json.RawMessage) error 
 	}
 	data := document(FireAlarmTriggerState{UnixMillisTime: s.now().UnixMilli(), Trigger: m.Data})
 	s.feed.publishHere("/building_map/fire_alarm_trigger", "", data)
-	return s.writer.addState(ctx, thing{kindAlarm, ""}, "", data)
+	return s.writer.addState(ctx, thing{kindAlarm, ""}, data)
 }
 
 func (s *Service) takeClock(msg json.RawMessage) error {
@@ -275,7 +280,7 @@ func (s *Service) takeClock(msg json.RawMessage) error {
 
 // rosTime is a time as ROS has it.
 func rosTime(millis int64) Time {
-	return Time{Sec: int32(millis / 1000), Nanosec: uint32(millis % 1000 * 1_000_000)} //nolint:gosec // until 2038, as ROS
+	return Time{Sec: int32(millis / 1000), Nanosec: uint32(millis % 1000 * 1_000_000)} // until 2038, as ROS
 }
 
 // storeAnswer writes the answer to an alert down and tells of it. record, if not nil, writes the

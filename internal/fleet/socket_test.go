@@ -16,7 +16,7 @@ func (s *site) dial(path string, header http.Header) (*websocket.Conn, *http.Res
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.url, "http")+path, &websocket.DialOptions{HTTPHeader: header}) //nolint:bodyclose // it has none
+	conn, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.url, "http")+path, &websocket.DialOptions{HTTPHeader: header})
 	if err == nil {
 		s.t.Cleanup(func() { _ = conn.CloseNow() })
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func anys[T any](list []T) []any {
 	return all
 }
 
-// where is a condition in the making.
+// condition is a WHERE clause in the making.
 type condition struct {
 	terms []string
 	args  []any
@@ -124,16 +123,6 @@ func eachChunk[T any](list []T, fn func([]T) error) error {
 func (s *store) state(ctx context.Context, q database.Querier, t thing) (json.RawMessage, error) {
 	rows, err := q.Query(ctx, "SELECT data FROM fleet_states WHERE kind = ? AND id = ?", t.kind, t.id)
 	return one(rows, err, scanDocument)
-}
-
-// hasState tells whether a thing has one.
-func (s *store) hasState(ctx context.Context, t thing) (bool, error) {
-	rows, err := s.db.Query(ctx, "SELECT 1 FROM fleet_states WHERE kind = ? AND id = ?", t.kind, t.id)
-	_, err = one(rows, err, scanNumber)
-	if errors.Is(err, errNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // listed is which things to list.

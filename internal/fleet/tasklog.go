@@ -27,6 +27,8 @@ type PhaseLog struct {
 }
 
 // FleetLog is the log of a fleet and its robots, or news for it.
+//
+//nolint:revive // the name that clients know
 type FleetLog struct {
 	Name   *string               `json:"name" required:"false"`
 	Log    []LogEntry            `json:"log" required:"false"`

@@ -59,11 +59,11 @@ func (s *Service) handleTasks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	search, err := q.search(s.rmfNow())
+	search, err := q.search(s.rmfNow(), s.store.db.Dialect())
 	if err != nil {
 		return err
 	}
-	visible, args, err := s.visible(ctx, ReadTasks, "t.group_name")
+	visible, args, err := s.visible(ctx, ReadTasks, search.group)
 	if err != nil {
 		return err
 	}

@@ -159,7 +159,7 @@ func (s *store) putStates(ctx context.Context, tx *database.Tx, states map[thing
 	rows := make([][]any, 0, len(things))
 	for _, t := range things {
 		row := states[t]
-		rows = append(rows, []any{t.kind, t.id, row.subtype, string(row.data), database.Micros(row.at)})
+		rows = append(rows, []any{t.kind, t.id, "", string(row.data), database.Micros(row.at)})
 	}
 	return chunks(ctx, tx, rows, func(n int) string {
 		return database.UpsertRows(s.db.Dialect(), "fleet_states", []string{"kind", "id"}, []string{"subtype", "data", "updated_at"}, n)
@@ -227,7 +227,7 @@ func (s *store) task(ctx context.Context, id string) (json.RawMessage, error) {
 	return one(rows, err, scanDocument)
 }
 
-// taskRowOf gives what commands need to know of a task.
+// taskGroup gives what commands need to know of a task: its group and status.
 func (s *store) taskGroup(ctx context.Context, id string) (access.Group, string, error) {
 	rows, err := s.db.Query(ctx, "SELECT group_name, COALESCE(status, '') FROM fleet_tasks WHERE id = ?", id)
 	row, err := one(rows, err, func(rows *sql.Rows) (r [2]string, err error) { return r, rows.Scan(&r[0], &r[1]) })

@@ -65,9 +65,8 @@ type taskRow struct {
 }
 
 type stateRow struct {
-	subtype string
-	data    []byte
-	at      time.Time
+	data []byte
+	at   time.Time
 }
 
 type logPlace struct {
@@ -130,9 +129,9 @@ func (w *writer) add(ctx context.Context, gather func(*batch)) error {
 	return nil
 }
 
-func (w *writer) addState(ctx context.Context, t thing, subtype string, data []byte) error {
+func (w *writer) addState(ctx context.Context, t thing, data []byte) error {
 	now := w.now()
-	return w.add(ctx, func(b *batch) { b.states[t] = stateRow{subtype, data, now} })
+	return w.add(ctx, func(b *batch) { b.states[t] = stateRow{data, now} })
 }
 
 func (w *writer) addTask(ctx context.Context, task *TaskState, data []byte, alert *AlertRequest) error {
@@ -206,16 +205,20 @@ func (w *writer) settle(ctx context.Context) error {
 	}
 }
 
+// lastWrites is how long what is left may take to be written when the process stops.
+const lastWrites = 10 * time.Second
+
 // run writes until ctx ends, and then what is left.
 func (w *writer) run(ctx context.Context) error {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWrites, cancel) })()
 	for {
 		select {
 		case <-w.wake:
-			w.flush(ctx)
+			w.flush(longer)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			defer cancel()
-			w.flush(last)
+			w.flush(longer)
 			return nil
 		}
 	}
