@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"lodge/internal/access"
@@ -13,6 +14,7 @@ import (
 	"lodge/internal/bus"
 	"lodge/internal/config"
 	"lodge/internal/database"
+	"lodge/internal/fleet"
 	"lodge/internal/identity"
 	"lodge/internal/identity/localidp"
 	"lodge/internal/results"
@@ -56,7 +58,7 @@ func actions() []access.ActionInfo {
 	for i := range platform {
 		platform[i].Part = "platform"
 	}
-	return append(platform, results.Actions()...)
+	return slices.Concat(platform, results.Actions(), fleet.Actions())
 }
 
 // openPlatform opens what the configuration names, with the schema up to date.

@@ -1,0 +1,167 @@
+package lodge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lodge/internal/config"
+	"lodge/internal/fleet"
+	"lodge/internal/fleet/live"
+	"lodge/internal/fleet/rosbridge"
+	"lodge/internal/httpapi"
+)
+
+// fleetPart is the fleet part with its ways in and out.
+type fleetPart struct {
+	*fleet.Service
+	platform *platform
+	prefix   string
+	live     *live.Server
+	// ros is every replica's own way to ROS: it speaks, and hears the answers to what it asked.
+	ros *rosbridge.Client
+	// heard hears everything else, on one replica at a time. Both are nil without ROS.
+	heard *rosbridge.Client
+	// site is the simulated one; nil without.
+	site *simulatedSite
+}
+
+// leaseROS is how long after the last sign of life of the replica that hears ROS another one does.
+const leaseROS = 10 * time.Second
+
+func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at net.Addr, simulate bool) (_ part, err error) {
+	c := p.cfg.Fleet
+	peers, err := config.Networks(c.Adapter.AllowedPeers)
+	if err != nil {
+		return nil, err // the configuration was checked: this cannot be
+	}
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("fleet.time_zone: %w", err)
+	}
+	f := &fleetPart{platform: p, prefix: prefix}
+	if f.Service, err = fleet.New(fleet.Config{
+		Prefix: prefix, PublicURL: p.publicURL + prefix, OpenPermissions: c.OpenPermissions, AllowedPeers: peers,
+		AdapterMaxMessage: int64(c.Adapter.MaxMessage), SimTime: c.UseSimTime, TaskAPITimeout: c.TaskAPITimeout, CheckTasks: c.CheckTasks,
+		NameRequester: c.NameRequester, TimeZone: zone, RunMissed: c.Schedule.Missed == "run_once", MissedAfter: c.Schedule.MissedAfter,
+		Retention: fleet.Retention{Tasks: c.Retention.Tasks, Logs: c.Retention.Logs, Alerts: c.Retention.Alerts},
+	}, fleet.Deps{
+		DB: p.db, Bucket: b, Queue: p.queue, Bus: p.bus, Access: p.access, Audit: p.audit, Gate: p.identity, Recheck: p.identity.Recheck, Now: p.now, Log: p.log,
+	}); err != nil {
+		return nil, err
+	}
+	f.live = live.New(live.Options{Path: prefix + "/socket.io", Permit: f.MayListen}, f.Authenticate, f.subscribe, p.identity.Recheck, p.now, p.log)
+	bridge := c.Rosbridge.URL
+	if bridge == "" && simulate && c.Simulator.Mode == "auto" && p.cfg.TLS.CertFile == "" && len(p.cfg.TLS.ACME.Domains) == 0 {
+		if f.site, err = newSimulatedSite(ctx, p, localAddress(at)+prefix); err != nil {
+			return nil, err
+		}
+		bridge = f.site.bridge()
+	}
+	if bridge == "" {
+		f.Attach(nil, rooms{f.live})
+		return f, nil
+	}
+	f.connect(bridge)
+	f.Attach(f.ros, rooms{f.live})
+	return f, nil
+}
+
+// connect makes the clients of the bridge. The answers to requests are for the replica that asked.
+func (f *fleetPart) connect(address string) {
+	const answers = "/task_api_responses"
+	var own, shared []rosbridge.Topic
+	for _, t := range f.Subscriptions() {
+		if t.Name == answers {
+			own = append(own, bridgeTopic(t))
+		} else {
+			shared = append(shared, bridgeTopic(t))
+		}
+	}
+	var adverts []rosbridge.Topic
+	for _, t := range f.Adverts() {
+		adverts = append(adverts, bridgeTopic(t))
+	}
+	limit := int64(f.platform.cfg.Fleet.Rosbridge.MaxMessage)
+	f.ros = rosbridge.New(rosbridge.Config{URL: address, Topics: own, Adverts: adverts, MaxMessage: limit}, f.FromROS, f.platform.now, f.platform.log)
+	f.heard = rosbridge.New(rosbridge.Config{URL: address, Topics: shared, MaxMessage: limit}, f.FromROS, f.platform.now, f.platform.log)
+}
+
+func bridgeTopic(t fleet.Topic) rosbridge.Topic {
+	return rosbridge.Topic{Name: t.Name, Type: t.Type, QoS: t.QoS, Latched: t.Latched, ThrottleMS: t.ThrottleMS, QueueLength: t.Queue}
+}
+
+// subscribe is the service's, in the live server's words.
+func (f *fleetPart) subscribe(ctx context.Context, room string) (live.Kind, []json.RawMessage, error) {
+	kind, replay, err := f.Subscribe(ctx, room)
+	if kind == fleet.Log {
+		return live.Log, replay, err
+	}
+	return live.State, replay, err
+}
+
+func (f *fleetPart) depend(checks *httpapi.Checks) {
+	if f.ros != nil {
+		checks.Watch("ros", f.ros.Check)
+	}
+}
+
+func (f *fleetPart) beside(server *httpapi.Server) {
+	server.Handle(f.prefix+"/socket.io/", f.live.Handler())
+}
+
+// Run runs the service, its live connections, the ways to ROS and the simulated site.
+func (f *fleetPart) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.Service.Run(ctx) })
+	g.Go(func() error { return f.live.Run(ctx) })
+	if f.ros != nil {
+		g.Go(func() error { return f.ros.Run(ctx) })
+		g.Go(func() error { return f.platform.queue.Lease("fleet.ros", leaseROS).Run(ctx, f.heard.Run) })
+	}
+	if f.site != nil {
+		g.Go(func() error { return f.site.run(ctx) })
+	}
+	return g.Wait()
+}
+
+func (f *fleetPart) close() error {
+	if f.site == nil {
+		return nil
+	}
+	return f.site.close()
+}
+
+// rooms are the live server's, in the service's words.
+type rooms struct{ *live.Server }
+
+// Listen implements fleet.Live.
+func (r rooms) Listen(ctx context.Context, room string) (next func() (json.RawMessage, error), stop func()) {
+	events, stop, err := r.Server.Listen(ctx, room)
+	if err != nil {
+		return func() (json.RawMessage, error) { return nil, err }, func() {}
+	}
+	return func() (json.RawMessage, error) {
+		if event, open := <-events; open {
+			return event, nil
+		}
+		return nil, errors.New("the room is closed")
+	}, stop
+}
+
+// localAddress is how a process on this machine reaches the server.
+func localAddress(at net.Addr) string {
+	host, port, err := net.SplitHostPort(at.String())
+	if err != nil {
+		return "http://" + at.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
