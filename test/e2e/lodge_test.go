@@ -16,7 +16,9 @@ type lodge struct {
 	data   string
 	parts  []string
 	within []string // a command that the server is run by
-	server *process
+	// simulated has a simulated site run beside the server, which few stories need.
+	simulated bool
+	server    *process
 }
 
 // setting is something about a site that is not as it is out of the box.
@@ -58,7 +60,16 @@ func startLodge(t testing.TB, settings ...setting) *lodge {
 
 func (l *lodge) command() []string {
 	args := slices.Concat(l.within, []string{theBinary(l.t), "serve"}, l.parts)
+	if !l.simulated {
+		args = append(args, "--no-simulator")
+	}
 	return append(args, "--data", l.data, "--listen", "127.0.0.1:0")
+}
+
+// simulated runs a simulated site beside the server, twenty times faster than life.
+func simulated(l *lodge) {
+	l.simulated = true
+	with("LODGE_FLEET_SIMULATOR_SPEED", "20")(l)
 }
 
 // start starts the server, on another port each time. It is stopped when the test ends at the latest,
