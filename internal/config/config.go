@@ -207,7 +207,7 @@ type FleetRetention struct {
 
 // FleetSimulator is the simulated site that stands in for a building.
 type FleetSimulator struct {
-	Mode   string `key:"mode" default:"auto" enum:"auto,off" help:"auto runs a simulated site beside the server while fleet.rosbridge.url is empty."`
+	Mode   string `key:"mode" default:"auto" enum:"auto,on,off" help:"Whether a simulated site runs beside the server while fleet.rosbridge.url is empty; auto has one while database_url is empty too."`
 	Robots int    `key:"robots" default:"8" min:"1" help:"How many robots it has."`
 	Speed  int    `key:"speed" default:"1" min:"1" help:"How much faster than life it lives."`
 }

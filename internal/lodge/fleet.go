@@ -57,7 +57,7 @@ func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at ne
 	}
 	f.live = live.New(live.Options{Path: prefix + "/socket.io", Permit: f.MayListen}, f.Authenticate, f.subscribe, p.identity.Recheck, p.now, p.log)
 	bridge := c.Rosbridge.URL
-	if bridge == "" && simulate && c.Simulator.Mode == "auto" && p.cfg.TLS.CertFile == "" && len(p.cfg.TLS.ACME.Domains) == 0 {
+	if wantsSimulatedSite(p.cfg, simulate) {
 		if f.site, err = newSimulatedSite(ctx, p, localAddress(at)+prefix); err != nil {
 			return nil, err
 		}

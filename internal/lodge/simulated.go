@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lodge/internal/access"
+	"lodge/internal/config"
 	"lodge/internal/fault"
 	"lodge/internal/fleet"
 	"lodge/internal/identity"
@@ -26,6 +27,16 @@ type simulatedSite struct {
 	listener *net.TCPListener // handed to the process, so that its address is known before it starts
 	tokenID  string
 	token    secret.String
+}
+
+// wantsSimulatedSite says whether one is to stand in for a building. A site that is meant in earnest
+// has ROS or a database of its own, and no robots that are not there.
+func wantsSimulatedSite(cfg *config.Loaded, allowed bool) bool {
+	encrypted := cfg.TLS.CertFile != "" || len(cfg.TLS.ACME.Domains) > 0
+	if !allowed || encrypted || cfg.Fleet.Rosbridge.URL != "" {
+		return false
+	}
+	return cfg.Fleet.Simulator.Mode == "on" || cfg.Fleet.Simulator.Mode == "auto" && cfg.DatabaseURL == ""
 }
 
 // adapterRole is the role that fleet adapters and the dispatcher need.
@@ -98,7 +109,7 @@ func (s *simulatedSite) once(ctx context.Context) error {
 	defer func() { _ = socket.Close() }()
 	c := s.platform.cfg.Fleet.Simulator
 	command := exec.CommandContext(ctx, binary, "simulate", "site", "--inherited", "--server", s.server,
-		"--robots", strconv.Itoa(c.Robots), "--speed", strconv.Itoa(c.Speed), "--trouble", strconv.Itoa(siteTrouble), "--errands", strconv.Itoa(siteErrands))
+		"--robots", strconv.Itoa(c.Robots), "--speed", strconv.Itoa(c.Speed), "--trouble", strconv.Itoa(siteTrouble), "--errands", strconv.Itoa(siteErrands)) //nolint:gosec // this very program, with arguments of our own
 	command.Env = append(os.Environ(), "LODGE_TOKEN="+s.token.Reveal())
 	command.ExtraFiles = []*os.File{socket}
 	command.Stderr = os.Stderr
