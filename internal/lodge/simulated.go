@@ -108,8 +108,11 @@ func (s *simulatedSite) once(ctx context.Context) error {
 	}
 	defer func() { _ = socket.Close() }()
 	c := s.platform.cfg.Fleet.Simulator
-	command := exec.CommandContext(ctx, binary, "simulate", "site", "--inherited", "--server", s.server,
-		"--robots", strconv.Itoa(c.Robots), "--speed", strconv.Itoa(c.Speed), "--trouble", strconv.Itoa(siteTrouble), "--errands", strconv.Itoa(siteErrands)) //nolint:gosec // this very program, with arguments of our own
+	args := []string{
+		"simulate", "site", "--inherited", "--server", s.server, "--robots", strconv.Itoa(c.Robots), "--speed", strconv.Itoa(c.Speed),
+		"--trouble", strconv.Itoa(siteTrouble), "--errands", strconv.Itoa(siteErrands),
+	}
+	command := exec.CommandContext(ctx, binary, args...) //nolint:gosec // this very program, with arguments of our own
 	command.Env = append(os.Environ(), "LODGE_TOKEN="+s.token.Reveal())
 	command.ExtraFiles = []*os.File{socket}
 	command.Stderr = os.Stderr
