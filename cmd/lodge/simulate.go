@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,7 +50,7 @@ func (c *simulateHubCommand) Run(ctx context.Context, t *terminal) error {
 
 type simulateSiteCommand struct {
 	Listen    string  `help:"Address and port to serve rosbridge and /control on." default:"127.0.0.1:9091" placeholder:"HOST:PORT"`
-	Server    string  `help:"The fleet API that adapters report to, such as http://127.0.0.1:8080/fleet; nobody reports without." placeholder:"URL"`
+	Lodge     string  `help:"The server that adapters report to, such as http://127.0.0.1:8080; nobody reports without. With a path, the fleet API is there." placeholder:"URL"`
 	Token     string  `help:"The adapters' token." env:"LODGE_TOKEN" placeholder:"T"`
 	Map       string  `help:"Building map; examples/building when empty." placeholder:"FILE"`
 	Seed      uint64  `help:"Decides everything that is left to chance." default:"1" placeholder:"N"`
@@ -62,8 +64,12 @@ type simulateSiteCommand struct {
 
 func (c *simulateSiteCommand) Run(ctx context.Context, t *terminal) error {
 	log := slog.New(slog.NewTextHandler(t.errors, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	api, err := fleetAPI(ctx, c.Lodge)
+	if err != nil {
+		return err
+	}
 	site, err := simulator.New(simulator.Options{
-		Server: c.Server, Token: secret.String(c.Token), Map: c.Map, Seed: c.Seed, Speed: c.Speed, Robots: c.Robots, Rate: c.Rate,
+		Server: api, Token: secret.String(c.Token), Map: c.Map, Seed: c.Seed, Speed: c.Speed, Robots: c.Robots, Rate: c.Rate,
 		Trouble: c.Trouble, Errands: c.Errands,
 	}, t.now, log)
 	if err != nil {
@@ -94,6 +100,45 @@ func (c *simulateSiteCommand) Run(ctx context.Context, t *terminal) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// fleetAPI finds the fleet below a server's address: under its name, or at the root when it is alone
+// there. It waits for a server that is not there yet.
+func fleetAPI(ctx context.Context, address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || address != "" && u.Host == "" {
+		return "", fmt.Errorf("--lodge: %q is not an address such as http://127.0.0.1:8080", address)
+	}
+	if address == "" || u.Path != "" {
+		return strings.TrimSuffix(address, "/"), nil
+	}
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		for _, path := range []string{"/fleet", ""} {
+			if answers(ctx, address+path+"/time") {
+				return address + path, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("%s has no fleet", address)
+		case <-look.C:
+		}
+	}
+}
+
+func answers(ctx context.Context, address string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // inherited is the number of the first file that a process gets beside the standard ones.

@@ -76,7 +76,7 @@ func TestFleet(t *testing.T) {
 	l.kill()
 	eventually(t, "the simulated site has ended", func() bool {
 		out, _ := exec.CommandContext(t.Context(), "pgrep", "-af", "simulate site").Output()
-		return !strings.Contains(string(out), "--server "+l.url()+"/fleet")
+		return !strings.Contains(string(out), "--lodge "+l.url()+"/fleet")
 	})
 	l.start()
 	again := parse[taskState](site.get("/fleet/tasks/" + url.PathEscape(id) + "/state").is(200))
