@@ -23,7 +23,7 @@ import (
 // real one does: through the adapter socket and rosbridge.
 type simulatedSite struct {
 	platform *platform
-	server   string // the fleet API's address
+	server   string           // the fleet API's address
 	listener *net.TCPListener // handed to the process, so that its address is known before it starts
 	tokenID  string
 	token    secret.String
@@ -109,7 +109,7 @@ func (s *simulatedSite) once(ctx context.Context) error {
 	defer func() { _ = socket.Close() }()
 	c := s.platform.cfg.Fleet.Simulator
 	args := []string{
-		"simulate", "site", "--inherited", "--lodge", s.server+"/", "--robots", strconv.Itoa(c.Robots), "--speed", strconv.Itoa(c.Speed),
+		"simulate", "site", "--inherited", "--lodge", s.server + "/", "--robots", strconv.Itoa(c.Robots), "--speed", strconv.Itoa(c.Speed),
 		"--trouble", strconv.Itoa(siteTrouble), "--errands", strconv.Itoa(siteErrands),
 	}
 	command := exec.CommandContext(ctx, binary, args...) //nolint:gosec // this very program, with arguments of our own
