@@ -42,6 +42,14 @@ func newGroups(st *store) *groups { return &groups{store: st} }
 // groupsFresh is how long an assignment that another replica changed may take to hold here.
 const groupsFresh = time.Second
 
+// ofFleet gives the group of what belongs to a fleet; without a fleet it is the site's.
+func (g *groups) ofFleet(ctx context.Context, fleet string) (access.Group, error) {
+	if fleet == "" {
+		return access.Site, nil
+	}
+	return g.of(ctx, kindFleet, fleet)
+}
+
 // of gives the group of a thing; what is in none is the site's.
 func (g *groups) of(ctx context.Context, kind, id string) (access.Group, error) {
 	known := g.known.Load()
@@ -104,7 +112,6 @@ func (s *Service) assign(ctx context.Context, t thing, group access.Group) error
 	if err != nil {
 		return err
 	}
-	s.writer.forgetFleets()
 	return s.groups.load(ctx)
 }
 
