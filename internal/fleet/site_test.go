@@ -56,6 +56,8 @@ type setup struct {
 	asleep bool
 	// at stops the clock.
 	at time.Time
+	// ros is the way to ROS, if it is to be real.
+	ros func(*Service) Ros
 }
 
 // clock is the machine's until a test sets it.
@@ -128,6 +130,9 @@ func newSite(t testing.TB, change ...func(*setup)) *site {
 	noError(t, err)
 	s.ros.service, s.live.service = s.svc, s.svc
 	s.svc.Attach(s.ros, s.live)
+	if set.ros != nil {
+		s.svc.Attach(set.ros(s.svc), nil)
+	}
 
 	s.server = httpapi.New(httpapi.Config{}, gate, log, time.Now, nil)
 	noError(t, s.server.Mount(s.svc.Mount()))
