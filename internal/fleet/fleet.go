@@ -226,6 +226,9 @@ func (s *Service) Mount() httpapi.Mount {
 	}
 }
 
+// Adapters is how many fleet adapters are connected here.
+func (s *Service) Adapters() int { return s.adapter.Connections() }
+
 // rmfNow is the time as RMF has it, in milliseconds: with sim time 0 until the clock was heard.
 func (s *Service) rmfNow() int64 {
 	if s.cfg.SimTime {

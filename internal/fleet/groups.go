@@ -122,3 +122,30 @@ func (g *groups) list(ctx context.Context) (map[thing]access.Group, error) {
 	}
 	return maps.Clone(*g.known.Load()), nil
 }
+
+// Thing is something that was heard of, as the console sees it.
+type Thing struct {
+	Kind  string `json:"kind" enum:"door,lift,dispenser,ingestor,beacon,fleet,rio"`
+	ID    string `json:"id"`
+	Group string `json:"authz_grp"`
+	// Heard is when, by our clock.
+	Heard int64 `json:"unix_millis_heard"`
+}
+
+// forget removes what is stored of a thing that is no more. If it is still there it comes back with
+// its next state.
+func (s *Service) forget(ctx context.Context, t thing) error {
+	if err := s.writer.settle(ctx); err != nil {
+		return err
+	}
+	return s.store.db.Tx(ctx, func(tx *database.Tx) error {
+		gone, err := s.store.deleteState(ctx, tx, t)
+		if err == nil && !gone {
+			err = errNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, WriteGroups, access.Site, t.kind+"s/"+t.id, "forgotten")
+	})
+}

@@ -173,7 +173,7 @@ func (s *Service) handleLabels(w http.ResponseWriter, r *http.Request) error {
 	}
 	var task struct {
 		Booking struct {
-			Labels []string `json:"labels"`
+			Labels []string `json:"labels" nullable:"false"`
 		} `json:"booking"`
 	}
 	if err := json.Unmarshal(data, &task); err != nil {
