@@ -18,7 +18,7 @@ import (
 type User struct {
 	Username string   `json:"username"`
 	IsAdmin  bool     `json:"is_admin"`
-	Roles    []string `json:"roles"`
+	Roles    []string `json:"roles" nullable:"false"`
 }
 
 // Permission is to do something with what is in a group.

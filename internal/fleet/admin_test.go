@@ -130,6 +130,15 @@ func groupsFilter(t *testing.T, s *site) {
 	s.report("task_state_update", taskJSON("mine", "")+`,"status":"underway"}`)
 	get("/tasks/mine/state").is(t, 200, "")
 
+	things := parse[[]Thing](t, s.get("/admin/things").is(t, 200, "").body)
+	if len(things) != 4 || things[0].Kind != "door" || things[0].Group != "lab" || things[1].Group != "" || things[0].Heard == 0 {
+		t.Errorf("things %+v", things)
+	}
+	s.as(anna, "GET", "/admin/things", "").is(t, 403, "")
+	s.as("admin", "DELETE", "/admin/things/door/d2", "").is(t, 200, `null`)
+	s.as("admin", "DELETE", "/admin/things/door/d2", "").says(t, 404, "Not Found")
+	s.get("/doors/d2/state").says(t, 404, "Not Found")
+
 	// Another group for the fleet takes its tasks with it.
 	assign(`{"kind":"fleet","id":"f1","authz_grp":""}`, 200)
 	if got := ids(t, get("/tasks")); got != "" {
@@ -138,7 +147,7 @@ func groupsFilter(t *testing.T, s *site) {
 	s.get("/admin/groups").is(t, 200, `[{"kind":"door","id":"d1","authz_grp":"lab"}]`)
 	labs := access.WithCaller(t.Context(), &access.Caller{Issuer: "stub", Subject: "anna", Name: "anna", Roles: []access.Role{"lab"}})
 	noError(t, s.svc.MayListen(labs, "/doors/d1/state"))
-	if err := s.svc.MayListen(labs, "/doors/d2/state"); err == nil || err.Error() != "404 Not Found" {
+	if err := s.svc.MayListen(labs, "/doors/d2/state"); sentence(err) != "404 Not Found" {
 		t.Errorf("a foreign door: %v", err)
 	}
 	assign(`{"kind":"door","id":"d1","authz_grp":"other"}`, 200)

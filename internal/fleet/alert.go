@@ -9,8 +9,8 @@ type AlertRequest struct {
 	Message             string           `json:"message"`
 	Display             bool             `json:"display"`
 	Tier                string           `json:"tier" enum:"info,warning,error"`
-	ResponsesAvailable  []string         `json:"responses_available"`
-	AlertParameters     []AlertParameter `json:"alert_parameters"`
+	ResponsesAvailable  []string         `json:"responses_available" nullable:"false"`
+	AlertParameters     []AlertParameter `json:"alert_parameters" nullable:"false"`
 	TaskID              *string          `json:"task_id"`
 }
 

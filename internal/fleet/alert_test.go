@@ -60,6 +60,8 @@ func TestAlerts(t *testing.T) {
 	s.get("/alerts/requests/task/task").is(t, 200, `[`+two+`]`)
 	s.get("/alerts/requests/task/task?unresponded=false").is(t, 200, `[`+one+`,`+two+`]`)
 	s.get("/alerts/requests/task/task?unresponded=NO&limit=1&offset=1").is(t, 200, `[`+two+`]`)
+	answered := s.get("/alerts/request/a1/response").body
+	s.get("/alerts").is(t, 200, `[{"request":`+two+`,"response":null},{"request":`+silent+`,"response":null},{"request":`+one+`,"response":`+answered+`}]`)
 }
 
 func TestAlertInput(t *testing.T) {

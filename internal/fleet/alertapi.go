@@ -37,6 +37,9 @@ func (s *Service) alertRoutes() []httpapi.Route {
 		s.route("GET", "/alerts/unresponded_requests", ReadAlerts, anywhere, s.handleUnresponded, operation{
 			fn: "get_unresponded_alerts", tag: tag, summary: "List the alerts that wait for an answer, oldest first", request: unrespondedQuery{}, response: []AlertRequest{},
 		}),
+		s.route("GET", "/alerts", ReadAlerts, anywhere, s.handleAlerts, operation{
+			fn: "get_alerts", tag: tag, summary: "List all alerts with their answers, the newest first", request: pageQuery{}, response: []AnsweredAlert{},
+		}),
 		s.route("POST", "/delivery_alerts/{delivery_alert_id}/response", AnswerAlerts, anywhere, s.handleDeliveryResponse, operation{
 			fn: "respond_to_delivery_alert", tag: "DeliveryAlerts", summary: "Answer a delivery alert", request: deliveryQuery{}, response: DeliveryAlert{},
 		}),
@@ -75,6 +78,34 @@ func (s *Service) handleNewAlert(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.announce(a)
 	return httpapi.JSON(w, http.StatusCreated, a)
+}
+
+// AnsweredAlert is an alert with its answer, null while there is none. The original does not have it.
+type AnsweredAlert struct {
+	Request  json.RawMessage `json:"request"`
+	Response json.RawMessage `json:"response"`
+}
+
+func (s *Service) handleAlerts(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	q, err := read[pageQuery](r)
+	if err != nil {
+		return err
+	}
+	var where condition
+	visible, args, err := s.visible(ctx, ReadAlerts, "group_name")
+	if err != nil {
+		return err
+	}
+	where.and(visible, args...)
+	if err := s.writer.settle(ctx); err != nil {
+		return err
+	}
+	list, err := s.store.answeredAlerts(ctx, where, q.page())
+	if err != nil {
+		return err
+	}
+	return httpapi.JSON(w, http.StatusOK, list)
 }
 
 // findAlert finds an alert that the caller may do something with.
@@ -212,7 +243,7 @@ type unrespondedQuery struct {
 type Pagination struct {
 	Limit   int64    `json:"limit" minimum:"1" maximum:"1000"`
 	Offset  int64    `json:"offset" minimum:"0"`
-	OrderBy []string `json:"order_by"`
+	OrderBy []string `json:"order_by" nullable:"false"`
 }
 
 var alertFields = map[string]string{"id": "id", "request_time": "created_at", "unix_millis_alert_time": "created_at", "task_id": "task_id"}

@@ -83,3 +83,15 @@ func (s *store) alerts(ctx context.Context, w condition, order string, p page) (
 	rows, err := s.db.Query(ctx, query, args...)
 	return collect(rows, err, scanDocument)
 }
+
+// answeredAlerts lists alerts with their answers, the newest first.
+func (s *store) answeredAlerts(ctx context.Context, w condition, p page) ([]AnsweredAlert, error) {
+	rows, err := s.db.Query(ctx, "SELECT data, COALESCE(response, 'null') FROM fleet_alerts"+w.String()+" ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
+		append(w.args, p.limit, p.offset)...)
+	return collect(rows, err, func(rows *sql.Rows) (a AnsweredAlert, err error) {
+		var request, response string
+		err = rows.Scan(&request, &response)
+		a.Request, a.Response = json.RawMessage(request), json.RawMessage(response)
+		return a, err
+	})
+}

@@ -109,10 +109,16 @@ func (s *Service) ownRoutes() []httpapi.Route {
 	assign := s.route("PUT", "/admin/groups", WriteGroups, onSite, s.handleAssign, operation{
 		fn: "set_group", tag: "Admin", summary: "Put a thing into an authorization group", request: struct{ Body groupAssignment }{},
 	})
+	things := s.route("GET", "/admin/things", ReadGroups, onSite, s.handleThings, operation{
+		fn: "get_things", tag: "Admin", summary: "Everything that was heard of, when, and its authorization group", response: []Thing{},
+	})
+	forget := s.route("DELETE", "/admin/things/{kind}/{id}", WriteGroups, onSite, s.handleForget, operation{
+		fn: "forget_thing", tag: "Admin", summary: "Forget a thing that is no more", errors: []int{404},
+	})
 	search := s.route("GET", "/task_logs", ReadTasks, anywhere, s.handleSearchLogs, operation{
 		fn: "search_task_logs", tag: "Tasks", summary: "Search the texts of task logs, the newest first", request: logSearch{}, response: []FoundEntry{},
 	})
-	return []httpapi.Route{events, cache, internal, list, assign, search}
+	return []httpapi.Route{events, cache, internal, list, assign, things, forget, search}
 }
 
 // handleSocketDoc answers for the documentation; the socket itself is at /socket.io/.
@@ -154,6 +160,28 @@ func (s *Service) handleGroups(w http.ResponseWriter, r *http.Request) error {
 	}
 	slices.SortFunc(list, func(a, b groupAssignment) int { return strings.Compare(a.Kind+"\x00"+a.ID, b.Kind+"\x00"+b.ID) })
 	return httpapi.JSON(w, http.StatusOK, list)
+}
+
+func (s *Service) handleThings(w http.ResponseWriter, r *http.Request) error {
+	if err := s.writer.settle(r.Context()); err != nil {
+		return err
+	}
+	list, err := s.store.things(r.Context())
+	if err != nil {
+		return err
+	}
+	return httpapi.JSON(w, http.StatusOK, list)
+}
+
+func (s *Service) handleForget(w http.ResponseWriter, r *http.Request) error {
+	kind := r.PathValue("kind")
+	if kind == kindMap || kind == kindAlarm {
+		return errNotFound // they are replaced, not forgotten
+	}
+	if err := s.forget(r.Context(), thing{kind, r.PathValue("id")}); err != nil {
+		return err
+	}
+	return null(w)
 }
 
 func (s *Service) handleAssign(w http.ResponseWriter, r *http.Request) error {

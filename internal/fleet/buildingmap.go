@@ -11,18 +11,18 @@ type Time struct {
 // BuildingMap is a site: its floors, and the lifts between them.
 type BuildingMap struct {
 	Name   string  `json:"name"`
-	Levels []Level `json:"levels"`
-	Lifts  []Lift  `json:"lifts"`
+	Levels []Level `json:"levels" nullable:"false"`
+	Lifts  []Lift  `json:"lifts" nullable:"false"`
 }
 
 // Level is a floor.
 type Level struct {
 	Name      string        `json:"name"`
 	Elevation fastapi.Float `json:"elevation"`
-	Images    []AffineImage `json:"images"`
-	Places    []Place       `json:"places"`
-	Doors     []Door        `json:"doors"`
-	NavGraphs []Graph       `json:"nav_graphs"`
+	Images    []AffineImage `json:"images" nullable:"false"`
+	Places    []Place       `json:"places" nullable:"false"`
+	Doors     []Door        `json:"doors" nullable:"false"`
+	NavGraphs []Graph       `json:"nav_graphs" nullable:"false"`
 	WallGraph Graph         `json:"wall_graph"`
 }
 
@@ -62,9 +62,9 @@ type Door struct {
 // Graph is points and lines between them: lanes or walls.
 type Graph struct {
 	Name     string      `json:"name"`
-	Vertices []GraphNode `json:"vertices"`
-	Edges    []GraphEdge `json:"edges"`
-	Params   []Param     `json:"params"`
+	Vertices []GraphNode `json:"vertices" nullable:"false"`
+	Edges    []GraphEdge `json:"edges" nullable:"false"`
+	Params   []Param     `json:"params" nullable:"false"`
 }
 
 // GraphNode is a point.
@@ -72,14 +72,14 @@ type GraphNode struct {
 	X      fastapi.Float `json:"x"`
 	Y      fastapi.Float `json:"y"`
 	Name   string        `json:"name"`
-	Params []Param       `json:"params"`
+	Params []Param       `json:"params" nullable:"false"`
 }
 
 // GraphEdge is a line.
 type GraphEdge struct {
 	V1Idx    uint32  `json:"v1_idx"`
 	V2Idx    uint32  `json:"v2_idx"`
-	Params   []Param `json:"params"`
+	Params   []Param `json:"params" nullable:"false"`
 	EdgeType uint8   `json:"edge_type"`
 }
 
@@ -96,8 +96,8 @@ type Param struct {
 // Lift is where a lift stands and which floors it serves.
 type Lift struct {
 	Name      string        `json:"name"`
-	Levels    []string      `json:"levels"`
-	Doors     []Door        `json:"doors"`
+	Levels    []string      `json:"levels" nullable:"false"`
+	Doors     []Door        `json:"doors" nullable:"false"`
 	WallGraph Graph         `json:"wall_graph"`
 	RefX      fastapi.Float `json:"ref_x"`
 	RefY      fastapi.Float `json:"ref_y"`

@@ -129,10 +129,7 @@ func (s *Service) permitTask(ctx context.Context, action access.Action, task str
 
 // fleetGroup is the group of the fleet that a task is asked for; the site's for none.
 func (s *Service) fleetGroup(ctx context.Context, fleet *string) (access.Group, error) {
-	if deref(fleet) == "" {
-		return access.Site, nil
-	}
-	return s.groups.of(ctx, kindFleet, *fleet)
+	return s.groups.ofFleet(ctx, deref(fleet))
 }
 
 func (s *Service) handleDispatch(w http.ResponseWriter, r *http.Request) error {

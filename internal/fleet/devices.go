@@ -24,12 +24,12 @@ type DoorMode struct {
 type LiftState struct {
 	LiftTime         Time     `json:"lift_time"`
 	LiftName         string   `json:"lift_name"`
-	AvailableFloors  []string `json:"available_floors"`
+	AvailableFloors  []string `json:"available_floors" nullable:"false"`
 	CurrentFloor     string   `json:"current_floor"`
 	DestinationFloor string   `json:"destination_floor"`
 	DoorState        uint8    `json:"door_state"`
 	MotionState      uint8    `json:"motion_state"`
-	AvailableModes   octets   `json:"available_modes"`
+	AvailableModes   octets   `json:"available_modes" nullable:"false"`
 	CurrentMode      uint8    `json:"current_mode"`
 	SessionID        string   `json:"session_id"`
 }
@@ -58,7 +58,7 @@ type WorkcellState struct {
 	Time             Time          `json:"time"`
 	GUID             string        `json:"guid"`
 	Mode             int32         `json:"mode"`
-	RequestGUIDQueue []string      `json:"request_guid_queue"`
+	RequestGUIDQueue []string      `json:"request_guid_queue" nullable:"false"`
 	SecondsRemaining fastapi.Float `json:"seconds_remaining"`
 }
 

@@ -77,7 +77,10 @@ func (s *Service) handlePutFavorite(w http.ResponseWriter, r *http.Request) erro
 		if err != nil && !errors.Is(err, errNotFound) {
 			return err
 		}
-		return s.store.putFavorite(ctx, tx, f, callerKey(ctx), s.now())
+		if err := s.store.putFavorite(ctx, tx, f, callerKey(ctx), s.now()); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, access.Self, access.Site, "favorite_tasks/"+f.ID, "saved")
 	})
 	if err != nil {
 		return err
@@ -100,12 +103,19 @@ func (s *Service) handleFavorites(w http.ResponseWriter, r *http.Request) error 
 
 func (s *Service) handleDeleteFavorite(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("favorite_task_id")
-	gone, err := s.store.deleteFavorite(r.Context(), id, callerKey(r.Context()))
+	ctx := r.Context()
+	err := s.store.db.Tx(ctx, func(tx *database.Tx) error {
+		gone, err := s.store.deleteFavorite(ctx, tx, id, callerKey(ctx))
+		if err == nil && !gone {
+			err = noFavorite(id)
+		}
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, access.Self, access.Site, "favorite_tasks/"+id, "deleted")
+	})
 	if err != nil {
 		return err
-	}
-	if !gone {
-		return noFavorite(id)
 	}
 	return null(w)
 }
@@ -126,8 +136,8 @@ func (s *store) favorites(ctx context.Context, owner string) ([]json.RawMessage,
 	return collect(rows, err, scanDocument)
 }
 
-func (s *store) deleteFavorite(ctx context.Context, id, owner string) (bool, error) {
-	done, err := s.db.Exec(ctx, "DELETE FROM fleet_favorites WHERE id = ? AND owner = ?", id, owner)
+func (s *store) deleteFavorite(ctx context.Context, tx *database.Tx, id, owner string) (bool, error) {
+	done, err := tx.Exec(ctx, "DELETE FROM fleet_favorites WHERE id = ? AND owner = ?", id, owner)
 	if err != nil {
 		return false, err
 	}

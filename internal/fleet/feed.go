@@ -51,10 +51,11 @@ func (f *feed) publish(room, key string, data json.RawMessage) {
 
 // publishHere is for what every replica hears by itself.
 func (f *feed) publishHere(room, key string, data json.RawMessage) {
+	// Together, so that what is replayed last is also what was passed on last.
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if isState(room) {
-		f.mu.Lock()
 		f.recent[room] = passed{data, f.service.now()}
-		f.mu.Unlock()
 	}
 	f.service.live.Publish(room, key, data)
 }

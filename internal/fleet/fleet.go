@@ -108,9 +108,9 @@ type Live interface {
 	// Publish hands an event to the subscribers of a room and never waits for them. Of events with the
 	// same key one that was not sent yet gives way to a newer one, unless the room is a log.
 	Publish(room, key string, data json.RawMessage)
-	// Listen gives the room's events from now on, one by one; next fails when ctx ends or the listener
-	// is too slow for a log. stop ends it.
-	Listen(ctx context.Context, room string) (next func() (json.RawMessage, error), stop func())
+	// Listen gives the room's events, what Subscribe says first, until ctx ends, stop is called, the
+	// caller may not listen any more, or is too slow for a log.
+	Listen(ctx context.Context, room string) (events <-chan json.RawMessage, stop func(), err error)
 }
 
 // Gate finds out who calls. httpapi.Gate is one.
@@ -144,10 +144,8 @@ type Service struct {
 	access *access.Service
 	audit  *audit.Log
 	gate   Gate
-	// recheck says whether a caller could still come in; nil never asks.
-	recheck func(context.Context) error
-	now     func() time.Time
-	log     *slog.Logger
+	now    func() time.Time
+	log    *slog.Logger
 
 	ros     Ros
 	live    Live
@@ -170,7 +168,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg.withDefaults(), store: &store{db: d.DB}, bucket: d.Bucket, queue: d.Queue, bus: d.Bus, access: d.Access, audit: d.Audit,
-		gate: d.Gate, recheck: d.Recheck, now: d.Now, log: d.Log, ros: noRos{}, live: noLive{}, wakeSchedules: make(chan struct{}, 1),
+		gate: d.Gate, now: d.Now, log: d.Log, ros: noRos{}, live: noLive{}, wakeSchedules: make(chan struct{}, 1),
 	}
 	s.feed = newFeed(s)
 	s.groups = newGroups(s.store)
@@ -228,6 +226,9 @@ func (s *Service) Mount() httpapi.Mount {
 	}
 }
 
+// Adapters is how many fleet adapters are connected here.
+func (s *Service) Adapters() int { return s.adapter.Connections() }
+
 // rmfNow is the time as RMF has it, in milliseconds: with sim time 0 until the clock was heard.
 func (s *Service) rmfNow() int64 {
 	if s.cfg.SimTime {
@@ -247,9 +248,6 @@ type noLive struct{}
 
 func (noLive) Publish(string, string, json.RawMessage) {}
 
-func (noLive) Listen(ctx context.Context, _ string) (func() (json.RawMessage, error), func()) {
-	return func() (json.RawMessage, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}, func() {}
+func (noLive) Listen(context.Context, string) (<-chan json.RawMessage, func(), error) {
+	return nil, nil, fault.New(fault.Unavailable, "nobody passes events on here")
 }

@@ -42,6 +42,14 @@ func newGroups(st *store) *groups { return &groups{store: st} }
 // groupsFresh is how long an assignment that another replica changed may take to hold here.
 const groupsFresh = time.Second
 
+// ofFleet gives the group of what belongs to a fleet; without a fleet it is the site's.
+func (g *groups) ofFleet(ctx context.Context, fleet string) (access.Group, error) {
+	if fleet == "" {
+		return access.Site, nil
+	}
+	return g.of(ctx, kindFleet, fleet)
+}
+
 // of gives the group of a thing; what is in none is the site's.
 func (g *groups) of(ctx context.Context, kind, id string) (access.Group, error) {
 	known := g.known.Load()
@@ -104,7 +112,6 @@ func (s *Service) assign(ctx context.Context, t thing, group access.Group) error
 	if err != nil {
 		return err
 	}
-	s.writer.forgetFleets()
 	return s.groups.load(ctx)
 }
 
@@ -114,4 +121,31 @@ func (g *groups) list(ctx context.Context) (map[thing]access.Group, error) {
 		return nil, err
 	}
 	return maps.Clone(*g.known.Load()), nil
+}
+
+// Thing is something that was heard of, as the console sees it.
+type Thing struct {
+	Kind  string `json:"kind" enum:"door,lift,dispenser,ingestor,beacon,fleet,rio"`
+	ID    string `json:"id"`
+	Group string `json:"authz_grp"`
+	// Heard is when, by our clock.
+	Heard int64 `json:"unix_millis_heard"`
+}
+
+// forget removes what is stored of a thing that is no more. If it is still there it comes back with
+// its next state.
+func (s *Service) forget(ctx context.Context, t thing) error {
+	if err := s.writer.settle(ctx); err != nil {
+		return err
+	}
+	return s.store.db.Tx(ctx, func(tx *database.Tx) error {
+		gone, err := s.store.deleteState(ctx, tx, t)
+		if err == nil && !gone {
+			err = errNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, WriteGroups, access.Site, t.kind+"s/"+t.id, "forgotten")
+	})
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"lodge/internal/access"
 	"lodge/internal/fault"
@@ -117,21 +115,13 @@ func (s *Service) mayListen(ctx context.Context, name string) (r room, id string
 	return r, id, err
 }
 
-// subscribeError is an error in the words of socket.io's clients.
-type subscribeError struct {
-	text string
-	err  error
-}
-
-func (e *subscribeError) Error() string { return e.text }
-func (e *subscribeError) Unwrap() error { return e.err }
-
+// roomError is an error in the words of socket.io's clients.
 func roomError(err error) error {
 	if err == nil || errors.Is(err, errNoRoom) {
 		return err
 	}
 	status, detail := problem(nil, err)
-	return &subscribeError{fmt.Sprintf("%d %v", status, detail), err}
+	return fault.Wrap(err, fault.KindOf(err), "%d %v", status, detail)
 }
 
 // replay is the newest state of the room's thing.
@@ -199,55 +189,29 @@ func (s *Service) Authenticate(r *http.Request, auth json.RawMessage) (context.C
 	return ctx, nil
 }
 
-// recheckEvery is how often a stream's listener is asked for again.
-const recheckEvery = 10 * time.Second
-
-// keepWatch returns when the listener is gone, or may not listen any more.
-func (s *Service) keepWatch(ctx context.Context, gone <-chan struct{}, name string) {
-	tick := time.NewTicker(recheckEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-gone:
-			return
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if s.recheck != nil && s.recheck(ctx) != nil || s.MayListen(ctx, name) != nil {
-			return
-		}
-	}
-}
-
 // handleEvents is a room as server-sent events.
 func (s *Service) handleEvents(w http.ResponseWriter, r *http.Request) error {
 	name := "/" + r.PathValue("room")
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	next, stop := s.live.Listen(ctx, name)
-	defer stop()
-	_, replay, err := s.Subscribe(ctx, name)
+	if _, _, err := s.mayListen(r.Context(), name); err != nil {
+		return err // in the words of HTTP
+	}
+	events, stop, err := s.live.Listen(r.Context(), name)
 	if err != nil {
 		return err
 	}
+	defer stop()
 	stream, err := httpapi.Events(w, r)
 	if err != nil {
 		return err
 	}
-	go func() {
-		defer cancel()
-		s.keepWatch(ctx, stream.Done(), name)
-	}()
-	for _, data := range replay {
-		if stream.Send("", "", data) != nil {
-			return nil
-		}
-	}
 	for {
-		data, err := next()
-		if err != nil || stream.Send("", "", data) != nil {
-			return nil // the listener went away, was too slow, or the server stops
+		select {
+		case <-stream.Done():
+			return nil
+		case data, more := <-events:
+			if !more || stream.Send("", "", data) != nil {
+				return nil // the listener went away, was too slow or may not listen any more, or the server stops
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 // PostScheduledTaskRequest is a task with when to dispatch it.
 type PostScheduledTaskRequest struct {
 	TaskRequest TaskRequest `json:"task_request"`
-	Schedules   []Schedule  `json:"schedules"`
+	Schedules   []Schedule  `json:"schedules" nullable:"false"`
 	StartFrom   *time.Time  `json:"start_from" required:"false"`
 	Until       *time.Time  `json:"until" required:"false"`
 	ExceptDates []time.Time `json:"except_dates" required:"false"`
@@ -30,12 +30,12 @@ type ScheduledTask struct {
 	ID          int64           `json:"id"`
 	TaskRequest json.RawMessage `json:"task_request"`
 	CreatedBy   string          `json:"created_by"`
-	Schedules   []Schedule      `json:"schedules"`
+	Schedules   []Schedule      `json:"schedules" nullable:"false"`
 	LastRan     *time.Time      `json:"last_ran" required:"false"`
 	StartFrom   *time.Time      `json:"start_from" required:"false"`
 	Until       *time.Time      `json:"until" required:"false"`
 	// ExceptDates are days on which it does not run, as the site's time zone has them.
-	ExceptDates []string `json:"except_dates"`
+	ExceptDates []string `json:"except_dates" nullable:"false"`
 	// LastError is why the last run came to nothing. The original does not have it.
 	LastError *string `json:"last_error" required:"false"`
 

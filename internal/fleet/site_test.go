@@ -43,6 +43,7 @@ type site struct {
 	live   *fakeLive
 	server *httpapi.Server
 	url    string
+	prefix string
 	clock  *clock
 	stop   func()
 }
@@ -55,6 +56,8 @@ type setup struct {
 	asleep bool
 	// at stops the clock.
 	at time.Time
+	// ros is the way to ROS, if it is to be real.
+	ros func(*Service) Ros
 }
 
 // clock is the machine's until a test sets it.
@@ -125,14 +128,17 @@ func newSite(t testing.TB, change ...func(*setup)) *site {
 		DB: s.db, Bucket: files, Queue: queue, Bus: b, Access: s.access, Audit: auditLog, Gate: gate, Recheck: gate.Recheck, Now: s.clock.now, Log: log,
 	})
 	noError(t, err)
-	s.ros.service = s.svc
+	s.ros.service, s.live.service = s.svc, s.svc
 	s.svc.Attach(s.ros, s.live)
+	if set.ros != nil {
+		s.svc.Attach(set.ros(s.svc), nil)
+	}
 
 	s.server = httpapi.New(httpapi.Config{}, gate, log, time.Now, nil)
 	noError(t, s.server.Mount(s.svc.Mount()))
 	server := httptest.NewServer(s.server.Handler())
 	t.Cleanup(server.Close)
-	s.url = server.URL + set.cfg.Prefix
+	s.prefix, s.url = set.cfg.Prefix, server.URL+set.cfg.Prefix
 
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
@@ -367,6 +373,8 @@ func (f *fakeRos) requests(t testing.TB) []string {
 
 // fakeLive remembers events by room.
 type fakeLive struct {
+	service *Service
+
 	mu       sync.Mutex
 	events   map[string][]string
 	listener map[string][]chan json.RawMessage
@@ -385,19 +393,16 @@ func (f *fakeLive) Publish(room, _ string, data json.RawMessage) {
 	}
 }
 
-func (f *fakeLive) Listen(ctx context.Context, room string) (func() (json.RawMessage, error), func()) {
+func (f *fakeLive) Listen(ctx context.Context, room string) (<-chan json.RawMessage, func(), error) {
 	ch := make(chan json.RawMessage, 100)
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.listener[room] = append(f.listener[room], ch)
-	return func() (json.RawMessage, error) {
-		select {
-		case data := <-ch:
-			return data, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}, func() {}
+	f.mu.Unlock()
+	_, replay, err := f.service.Subscribe(ctx, room)
+	for _, data := range replay {
+		ch <- data
+	}
+	return ch, func() {}, err
 }
 
 // heard gives the events of a room.

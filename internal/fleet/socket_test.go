@@ -99,7 +99,7 @@ func TestAdapterPeers(t *testing.T) {
 	noError(t, err)
 	send(t, conn, websocket.MessageText, `{"type":"fleet_state_update","data":{"name":"f1"}}`)
 	eventually(t, "the fleet", func() bool { return open.get("/fleets/f1/state").StatusCode == 200 })
-	eventually(t, "the connection is counted", func() bool { return open.svc.adapter.Connections() == 1 })
+	eventually(t, "the connection is counted", func() bool { return open.svc.Adapters() == 1 })
 	open.stop()
 	if _, _, err := conn.Read(t.Context()); err == nil {
 		t.Error("the connection outlives the service")

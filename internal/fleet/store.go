@@ -177,6 +177,28 @@ func (s *store) putState(ctx context.Context, tx database.Execer, t thing, subty
 	return err
 }
 
+// deleteState forgets a thing, and tells whether it was known.
+func (s *store) deleteState(ctx context.Context, tx *database.Tx, t thing) (bool, error) {
+	done, err := tx.Exec(ctx, "DELETE FROM fleet_states WHERE kind = ? AND id = ?", t.kind, t.id)
+	if err != nil {
+		return false, err
+	}
+	n, err := done.RowsAffected()
+	return n > 0, err
+}
+
+// things lists all that was heard of, and when.
+func (s *store) things(ctx context.Context) ([]Thing, error) {
+	rows, err := s.db.Query(ctx, `SELECT s.kind, s.id, `+groupColumn+`, s.updated_at FROM fleet_states s
+		LEFT JOIN fleet_groups g ON g.kind = s.kind AND g.id = s.id WHERE s.kind NOT IN ('map', 'fire_alarm') ORDER BY s.kind, s.id`)
+	return collect(rows, err, func(rows *sql.Rows) (t Thing, err error) {
+		var group access.Group
+		err = rows.Scan(&t.Kind, &t.ID, &group, &t.Heard)
+		t.Group, t.Heard = legacyGroup(group), t.Heard/1000
+		return t, err
+	})
+}
+
 // groups reads every assignment.
 func (s *store) groups(ctx context.Context) (map[thing]access.Group, error) {
 	rows, err := s.db.Query(ctx, "SELECT kind, id, group_name FROM fleet_groups")

@@ -43,6 +43,9 @@ func (s *Service) taskRoutes() []httpapi.Route {
 
 // taskGroup is the group of a task; one that is not known is the site's.
 func (s *Service) taskGroup(ctx context.Context, id string) (access.Group, error) {
+	if fleet, known := s.writer.fleetOf(id); known {
+		return s.groups.ofFleet(ctx, fleet)
+	}
 	if err := s.writer.settle(ctx); err != nil {
 		return "", err
 	}
@@ -86,11 +89,19 @@ func (s *Service) handleTasks(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) handleTask(w http.ResponseWriter, r *http.Request) error {
-	data, err := s.store.task(r.Context(), r.PathValue("task_id"))
+	data, err := s.task(r)
 	if err != nil {
 		return err
 	}
 	return httpapi.JSON(w, http.StatusOK, data)
+}
+
+// task is the state of the task that the path names.
+func (s *Service) task(r *http.Request) (json.RawMessage, error) {
+	if err := s.writer.settle(r.Context()); err != nil {
+		return nil, err
+	}
+	return s.store.task(r.Context(), r.PathValue("task_id"))
 }
 
 type taskLogQuery struct {
@@ -104,6 +115,9 @@ func (s *Service) handleTaskLog(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	between, err := parseRange("between", q.Between, s.rmfNow())
+	if err == nil {
+		err = s.writer.settle(r.Context())
+	}
 	if err != nil {
 		return err
 	}
@@ -153,13 +167,13 @@ func (s *Service) handleTaskRequests(w http.ResponseWriter, r *http.Request) err
 }
 
 func (s *Service) handleLabels(w http.ResponseWriter, r *http.Request) error {
-	data, err := s.store.task(r.Context(), r.PathValue("task_id"))
+	data, err := s.task(r)
 	if err != nil {
 		return err
 	}
 	var task struct {
 		Booking struct {
-			Labels []string `json:"labels"`
+			Labels []string `json:"labels" nullable:"false"`
 		} `json:"booking"`
 	}
 	if err := json.Unmarshal(data, &task); err != nil {

@@ -100,27 +100,27 @@ type EventState struct {
 // Interruption is a pause of a task.
 type Interruption struct {
 	UnixMillisRequestTime int64    `json:"unix_millis_request_time"`
-	Labels                []string `json:"labels"`
+	Labels                []string `json:"labels" nullable:"false"`
 	ResumedBy             *Resumed `json:"resumed_by" required:"false"`
 }
 
 // Resumed says who ended a pause.
 type Resumed struct {
 	UnixMillisRequestTime *int64   `json:"unix_millis_request_time" required:"false"`
-	Labels                []string `json:"labels"`
+	Labels                []string `json:"labels" nullable:"false"`
 }
 
 // SkipRequest asks for a phase to be left out.
 type SkipRequest struct {
 	UnixMillisRequestTime int64    `json:"unix_millis_request_time"`
-	Labels                []string `json:"labels"`
+	Labels                []string `json:"labels" nullable:"false"`
 	Undo                  *Marker  `json:"undo" required:"false"`
 }
 
 // Marker is when something was asked for, and by whom.
 type Marker struct {
 	UnixMillisRequestTime int64    `json:"unix_millis_request_time"`
-	Labels                []string `json:"labels"`
+	Labels                []string `json:"labels" nullable:"false"`
 }
 
 // mend makes lists of what clients expect to be one.

@@ -35,7 +35,8 @@ func (w *writer) writeTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 	for _, id := range ids {
 		t := tasks[id].state
 		before, there := known[id]
-		at, err := w.placeTask(ctx, t, before, there)
+		at := placeTask(t, before)
+		group, err := w.groups.ofFleet(ctx, at.fleet)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +53,7 @@ func (w *writer) writeTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 			status = nil
 		}
 		rows = append(rows, []any{
-			id, string(at.group), at.fleet, column(t.Category), column(robot), status, column(t.Booking.Requester),
+			id, string(group), at.fleet, column(t.Category), column(robot), status, column(t.Booking.Requester),
 			millis(t.UnixMillisStartTime), millis(t.UnixMillisFinishTime), millis(t.Booking.UnixMillisRequestTime), string(tasks[id].data), now,
 		})
 	}
@@ -87,11 +88,11 @@ func (w *writer) knownTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 	}
 	w.mu.Unlock()
 	err := eachChunk(unknown, func(ids []string) error {
-		rows, err := tx.Query(ctx, "SELECT id, fleet, group_name FROM fleet_tasks WHERE id IN "+places(len(ids)), anys(ids)...)
+		rows, err := tx.Query(ctx, "SELECT id, fleet FROM fleet_tasks WHERE id IN "+places(len(ids)), anys(ids)...)
 		_, err = collect(rows, err, func(rows *sql.Rows) (none struct{}, err error) {
 			var id string
 			p := taskPlace{labels: "?", start: -1} // not known: they are written
-			err = rows.Scan(&id, &p.fleet, &p.group)
+			err = rows.Scan(&id, &p.fleet)
 			known[id] = p
 			return none, err
 		})
@@ -100,10 +101,10 @@ func (w *writer) knownTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 	return known, err
 }
 
-// placeTask says which fleet and group a task belongs to: those of its robot, of the fleet that it
-// was asked for, or as before.
-func (w *writer) placeTask(ctx context.Context, t *TaskState, before taskPlace, there bool) (taskPlace, error) {
-	at := taskPlace{labels: strings.Join(t.Booking.Labels, "\x00"), start: deref(t.UnixMillisStartTime)}
+// placeTask says which fleet a task belongs to: that of its robot, that which the dispatcher chose, or
+// the same as before.
+func placeTask(t *TaskState, before taskPlace) taskPlace {
+	at := taskPlace{fleet: before.fleet, labels: strings.Join(t.Booking.Labels, "\x00"), start: deref(t.UnixMillisStartTime)}
 	fleet := ""
 	switch {
 	case t.AssignedTo != nil:
@@ -111,17 +112,10 @@ func (w *writer) placeTask(ctx context.Context, t *TaskState, before taskPlace, 
 	case t.Dispatch != nil && t.Dispatch.Assignment != nil:
 		fleet = deref(t.Dispatch.Assignment.FleetName)
 	}
-	if there && (fleet == "" || fleet == before.fleet) {
-		at.fleet, at.group = before.fleet, before.group
-		return at, nil
+	if keyable(fleet) {
+		at.fleet = fleet
 	}
-	if fleet == "" || !keyable(fleet) {
-		at.group = access.Site
-		return at, nil
-	}
-	group, err := w.groups.of(ctx, kindFleet, fleet)
-	at.fleet, at.group = fleet, group
-	return at, err
+	return at
 }
 
 // putLabels writes the labels of tasks anew.

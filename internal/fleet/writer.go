@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"lodge/internal/access"
 	"lodge/internal/database"
 	"lodge/internal/fault"
 )
@@ -31,14 +30,13 @@ type writer struct {
 	// wake has a value when something was gathered; room is signalled when a batch was taken.
 	wake chan struct{}
 	room chan struct{}
-	// fleets knows the group of tasks seen lately, so that most batches need not look them up.
+	// fleets knows what is stored of tasks seen lately, so that most batches need not look them up.
 	fleets map[string]taskPlace
 }
 
 // taskPlace is what a task's row has that its newest message may not say.
 type taskPlace struct {
 	fleet  string
-	group  access.Group
 	labels string
 	start  int64
 }
@@ -387,18 +385,19 @@ func (w *writer) remember(placed map[string]taskPlace) {
 	}
 }
 
+// fleetOf tells which fleet a task belongs to, if it was seen lately.
+func (w *writer) fleetOf(task string) (string, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p, known := w.fleets[task]
+	return p.fleet, known
+}
+
 // forgetTask makes the next message about a task look its row up again.
 func (w *writer) forgetTask(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.fleets, id)
-}
-
-// forgetFleets makes the next messages look their tasks' groups up again.
-func (w *writer) forgetFleets() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	clear(w.fleets)
 }
 
 // document encodes what is stored and sent, once for all of them.

@@ -41,6 +41,7 @@ func dump(buf *bytes.Buffer, v reflect.Value) error {
 		if !v.IsNil() {
 			return dumpList(buf, v)
 		}
+	default:
 	}
 	return dumpLeaf(buf, v)
 }
@@ -128,5 +129,6 @@ func complete(v reflect.Value, optional bool) {
 		for i := range v.Len() {
 			complete(v.Index(i), false)
 		}
+	default:
 	}
 }
