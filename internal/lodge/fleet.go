@@ -3,7 +3,6 @@ package lodge
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -64,11 +63,11 @@ func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at ne
 		bridge = f.site.bridge()
 	}
 	if bridge == "" {
-		f.Attach(nil, rooms{f.live})
+		f.Attach(nil, f.live)
 		return f, nil
 	}
 	f.connect(bridge)
-	f.Attach(f.ros, rooms{f.live})
+	f.Attach(f.ros, f.live)
 	return f, nil
 }
 
@@ -135,23 +134,6 @@ func (f *fleetPart) close() error {
 		return nil
 	}
 	return f.site.close()
-}
-
-// rooms are the live server's, in the service's words.
-type rooms struct{ *live.Server }
-
-// Listen implements fleet.Live.
-func (r rooms) Listen(ctx context.Context, room string) (next func() (json.RawMessage, error), stop func()) {
-	events, stop, err := r.Server.Listen(ctx, room)
-	if err != nil {
-		return func() (json.RawMessage, error) { return nil, err }, func() {}
-	}
-	return func() (json.RawMessage, error) {
-		if event, open := <-events; open {
-			return event, nil
-		}
-		return nil, errors.New("the room is closed")
-	}, stop
 }
 
 // localAddress is how a process on this machine reaches the server.
