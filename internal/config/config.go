@@ -98,6 +98,7 @@ type Issuer struct {
 	ClientID      string        `key:"client_id" example:"lodge" help:"Our client id there, for logging in with a browser."`
 	ClientSecret  secret.String `key:"client_secret" example:"…" help:"Our client secret there."`
 	Audiences     []string      `key:"audiences" example:"[lodge]" help:"Audiences that tokens may have. Default: client_id; any when neither is set."`
+	SubjectClaims []string      `key:"subject_claims" example:"[preferred_username, sub]" help:"Claims of which the first that is there tells people apart. Default: sub."`
 	NameClaim     string        `key:"name_claim" default:"preferred_username" help:"The claim with a caller's name."`
 	RoleClaim     string        `key:"role_claim" example:"roles" help:"The claim with a caller's roles, such as roles or realm_access.roles. Roles of tokens are ignored when empty."`
 	CAFile        string        `key:"ca_file" example:"/etc/lodge/ca.pem" help:"PEM file of further authorities to trust."`

@@ -117,7 +117,7 @@ func (p *platform) openIdentity(ctx context.Context) error {
 		issuers = append(issuers, identity.Issuer{
 			Issuer: is.Issuer, JWKSURL: is.JWKSURL, PublicKeyFile: is.PublicKeyFile, HS256Secret: is.HS256Secret,
 			ClientID: is.ClientID, ClientSecret: is.ClientSecret, Audiences: is.Audiences,
-			NameClaim: is.NameClaim, RoleClaim: is.RoleClaim, Algorithms: is.Algorithms, CAFile: is.CAFile,
+			SubjectClaims: is.SubjectClaims, NameClaim: is.NameClaim, RoleClaim: is.RoleClaim, Algorithms: is.Algorithms, CAFile: is.CAFile,
 		})
 	}
 	if len(issuers) == 0 && c.TrustedHeader.Name == "" {
