@@ -22,16 +22,11 @@ type fleetPart struct {
 	platform *platform
 	prefix   string
 	live     *live.Server
-	// ros is every replica's own way to ROS: it speaks, and hears the answers to what it asked.
+	// ros is this replica's way to ROS; each has its own, so that what is heard need not travel. Nil without.
 	ros *rosbridge.Client
-	// heard hears everything else, on one replica at a time. Both are nil without ROS.
-	heard *rosbridge.Client
 	// site is the simulated one; nil without.
 	site *simulatedSite
 }
-
-// leaseROS is how long after the last sign of life of the replica that hears ROS another one does.
-const leaseROS = 10 * time.Second
 
 func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at net.Addr, simulate bool) (_ part, err error) {
 	c := p.cfg.Fleet
@@ -76,24 +71,17 @@ func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at ne
 	return f, nil
 }
 
-// connect makes the clients of the bridge. The answers to requests are for the replica that asked.
+// connect makes the client of the bridge.
 func (f *fleetPart) connect(address string) {
-	const answers = "/task_api_responses"
-	var own, shared []rosbridge.Topic
+	var heard, spoken []rosbridge.Topic
 	for _, t := range f.Subscriptions() {
-		if t.Name == answers {
-			own = append(own, bridgeTopic(t))
-		} else {
-			shared = append(shared, bridgeTopic(t))
-		}
+		heard = append(heard, bridgeTopic(t))
 	}
-	var adverts []rosbridge.Topic
 	for _, t := range f.Adverts() {
-		adverts = append(adverts, bridgeTopic(t))
+		spoken = append(spoken, bridgeTopic(t))
 	}
 	limit := int64(f.platform.cfg.Fleet.Rosbridge.MaxMessage)
-	f.ros = rosbridge.New(rosbridge.Config{URL: address, Topics: own, Adverts: adverts, MaxMessage: limit}, f.FromROS, f.platform.now, f.platform.log)
-	f.heard = rosbridge.New(rosbridge.Config{URL: address, Topics: shared, MaxMessage: limit}, f.FromROS, f.platform.now, f.platform.log)
+	f.ros = rosbridge.New(rosbridge.Config{URL: address, Topics: heard, Adverts: spoken, MaxMessage: limit}, f.FromROS, f.platform.now, f.platform.log)
 }
 
 func bridgeTopic(t fleet.Topic) rosbridge.Topic {
@@ -126,7 +114,6 @@ func (f *fleetPart) Run(ctx context.Context) error {
 	g.Go(func() error { return f.live.Run(ctx) })
 	if f.ros != nil {
 		g.Go(func() error { return f.ros.Run(ctx) })
-		g.Go(func() error { return f.platform.queue.Lease("fleet.ros", leaseROS).Run(ctx, f.heard.Run) })
 	}
 	if f.site != nil {
 		g.Go(func() error { return f.site.run(ctx) })
