@@ -89,6 +89,9 @@ func TestAlertsFromROS(t *testing.T) {
 	s.svc.FromROS("/alert_response", []byte(`{"id":"r1","response":"ok"}`))
 	s.svc.FromROS("/alert_response", []byte(`{"id":"r1","response":"ok"}`))
 	eventually(t, "the answer is stored", func() bool { return s.get("/alerts/request/r1/response").StatusCode == 200 })
+	eventually(t, "the answer is told", func() bool { return len(s.live.heard("/alerts/responses")) > 0 })
+	s.svc.FromROS("/alert_response", []byte(`{"id":"r1","response":"ok"}`))
+	s.get("/alerts/request/r1/response").is(t, 200, "")
 	if heard := s.live.heard("/alerts/responses"); len(heard) != 1 {
 		t.Errorf("answers heard %d times", len(heard))
 	}

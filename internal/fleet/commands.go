@@ -239,18 +239,21 @@ func (s *Service) keepTask(ctx context.Context, state *TaskState, data json.RawM
 	if err := s.writer.durable(ctx); err != nil {
 		return err
 	}
-	err := s.store.db.Tx(ctx, func(tx *database.Tx) error {
+	adopted := false
+	err := s.store.db.Tx(ctx, func(tx *database.Tx) (err error) {
 		if sub.request != nil {
 			if err := s.store.putTaskRequest(ctx, tx, id, document(sub.request), s.now()); err != nil {
 				return err
 			}
 		}
-		if err := s.store.adopt(ctx, tx, id, deref(sub.fleet()), sub.group); err != nil {
+		if adopted, err = s.store.adopt(ctx, tx, id, deref(sub.fleet()), sub.group); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, SubmitTasks, sub.group, "tasks/"+id, "submitted")
 	})
-	s.writer.forgetTask(id)
+	if err == nil && adopted {
+		s.writer.remember(map[string]taskPlace{id: {fleet: *sub.fleet(), labels: unknownLabels, start: -1}})
+	}
 	return err
 }
 
@@ -261,11 +264,15 @@ func (sub submission) fleet() *string {
 	return sub.request.FleetName
 }
 
-// adopt puts a task that no fleet has yet into the group of the fleet that it was asked for.
-func (s *store) adopt(ctx context.Context, tx *database.Tx, id, fleet string, group access.Group) error {
+// adopt gives a task that no fleet has yet to the fleet that it was asked for, and tells whether it did.
+func (s *store) adopt(ctx context.Context, tx *database.Tx, id, fleet string, group access.Group) (bool, error) {
 	if fleet == "" {
-		return nil
+		return false, nil
 	}
-	_, err := tx.Exec(ctx, "UPDATE fleet_tasks SET fleet = ?, group_name = ? WHERE id = ? AND fleet = ''", fleet, string(group), id)
-	return err
+	done, err := tx.Exec(ctx, "UPDATE fleet_tasks SET fleet = ?, group_name = ? WHERE id = ? AND fleet = ''", fleet, string(group), id)
+	if err != nil {
+		return false, err
+	}
+	n, err := done.RowsAffected()
+	return n == 1, err
 }

@@ -178,7 +178,7 @@ func (s *Service) handleUnlock(w http.ResponseWriter, r *http.Request) error {
 		return fault.New(fault.Invalid, "Robot %s in fleet %s does not have mutex group %s locked", q.Robot, q.Name, q.MutexGroup)
 	}
 	err = s.ros.Publish(r.Context(), topicMutexRelease, struct {
-		ReleaseMutexGroups []string `json:"release_mutex_groups" nullable:"false"`
+		ReleaseMutexGroups []string `json:"release_mutex_groups"`
 		Fleet              string   `json:"fleet"`
 		Robot              string   `json:"robot"`
 	}{[]string{q.MutexGroup}, q.Name, q.Robot})

@@ -81,7 +81,7 @@ func findRoom(name string) (room, string, bool) {
 // passes in between then comes after. A thing without a state yet gives nothing. An error reads as
 // clients of the original know it: "no events in path", or a status and a sentence.
 func (s *Service) Subscribe(ctx context.Context, name string) (Kind, []json.RawMessage, error) {
-	r, id, err := s.mayListen(ctx, name)
+	r, id, err := s.mayListen(ctx, name, s.taskGroup)
 	if err != nil {
 		return r.kind, nil, roomError(err)
 	}
@@ -89,13 +89,20 @@ func (s *Service) Subscribe(ctx context.Context, name string) (Kind, []json.RawM
 	return r.kind, replay, roomError(err)
 }
 
-// MayListen decides again whether the caller may listen in a room, for those who do already.
+// MayListen decides again whether the caller may listen in a room, for those who do already. It
+// answers from memory, but for tasks that are not known.
 func (s *Service) MayListen(ctx context.Context, name string) error {
-	_, _, err := s.mayListen(ctx, name)
+	_, _, err := s.mayListen(ctx, name, func(ctx context.Context, task string) (access.Group, error) {
+		group, err := s.knownGroup(ctx, task)
+		if errors.Is(err, errNotFound) {
+			return access.Site, nil
+		}
+		return group, err
+	})
 	return roomError(err)
 }
 
-func (s *Service) mayListen(ctx context.Context, name string) (r room, id string, err error) {
+func (s *Service) mayListen(ctx context.Context, name string, taskGroup func(context.Context, string) (access.Group, error)) (r room, id string, err error) {
 	r, id, ok := findRoom(name)
 	if !ok {
 		return r, id, errNoRoom
@@ -105,7 +112,7 @@ func (s *Service) mayListen(ctx context.Context, name string) (r room, id string
 	case "":
 		// Rooms about things of every group are open to those who may see them all.
 	case "task":
-		group, err = s.taskGroup(ctx, id)
+		group, err = taskGroup(ctx, id)
 	default:
 		group, err = s.groups.of(ctx, r.thing, id)
 	}
@@ -192,7 +199,7 @@ func (s *Service) Authenticate(r *http.Request, auth json.RawMessage) (context.C
 // handleEvents is a room as server-sent events.
 func (s *Service) handleEvents(w http.ResponseWriter, r *http.Request) error {
 	name := "/" + r.PathValue("room")
-	if _, _, err := s.mayListen(r.Context(), name); err != nil {
+	if _, _, err := s.mayListen(r.Context(), name, s.taskGroup); err != nil {
 		return err // in the words of HTTP
 	}
 	events, stop, err := s.live.Listen(r.Context(), name)

@@ -43,17 +43,31 @@ func (s *Service) taskRoutes() []httpapi.Route {
 
 // taskGroup is the group of a task; one that is not known is the site's.
 func (s *Service) taskGroup(ctx context.Context, id string) (access.Group, error) {
-	if fleet, known := s.writer.fleetOf(id); known {
-		return s.groups.ofFleet(ctx, fleet)
+	group, err := s.knownGroup(ctx, id)
+	if !errors.Is(err, errNotFound) {
+		return group, err
 	}
+	// It may be on its way into the database.
 	if err := s.writer.settle(ctx); err != nil {
 		return "", err
 	}
-	group, _, err := s.store.taskGroup(ctx, id)
-	if errors.Is(err, errNotFound) {
+	if group, err = s.knownGroup(ctx, id); errors.Is(err, errNotFound) {
 		return access.Site, nil
 	}
 	return group, err
+}
+
+// knownGroup is the group of a task that is stored, from memory if it was asked for before.
+func (s *Service) knownGroup(ctx context.Context, id string) (access.Group, error) {
+	fleet, known := s.writer.fleetOf(id)
+	if !known {
+		var err error
+		if fleet, err = s.store.taskFleet(ctx, id); err != nil {
+			return "", err
+		}
+		s.writer.learn(id, fleet)
+	}
+	return s.groups.ofFleet(ctx, fleet)
 }
 
 func (s *Service) handleTasks(w http.ResponseWriter, r *http.Request) error {
@@ -173,7 +187,7 @@ func (s *Service) handleLabels(w http.ResponseWriter, r *http.Request) error {
 	}
 	var task struct {
 		Booking struct {
-			Labels []string `json:"labels" nullable:"false"`
+			Labels []string `json:"labels"`
 		} `json:"booking"`
 	}
 	if err := json.Unmarshal(data, &task); err != nil {

@@ -121,7 +121,7 @@ type TaskDispatchResponse struct {
 // taskRefusal is the answer to a task that was not.
 type taskRefusal struct {
 	Success *bool   `json:"success"`
-	Errors  []Error `json:"errors" nullable:"false"`
+	Errors  []Error `json:"errors"`
 }
 
 // RobotCommissionResponse is RMF's answer about a commission.

@@ -66,6 +66,9 @@ func (w *writer) writeTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 	return placed, w.store.putLabels(ctx, tx, relabel, tasks)
 }
 
+// unknownLabels stands for labels that were not read, so that those of the next message are written.
+const unknownLabels = "\x00?"
+
 // millis is a time as its column has it: 0 is none, as in the original.
 func millis(ms *int64) any {
 	if ms == nil || *ms == 0 {
@@ -91,7 +94,7 @@ func (w *writer) knownTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 		rows, err := tx.Query(ctx, "SELECT id, fleet FROM fleet_tasks WHERE id IN "+places(len(ids)), anys(ids)...)
 		_, err = collect(rows, err, func(rows *sql.Rows) (none struct{}, err error) {
 			var id string
-			p := taskPlace{labels: "?", start: -1} // not known: they are written
+			p := taskPlace{labels: unknownLabels, start: -1}
 			err = rows.Scan(&id, &p.fleet)
 			known[id] = p
 			return none, err
@@ -226,6 +229,12 @@ func (s *store) taskGroup(ctx context.Context, id string) (access.Group, string,
 	rows, err := s.db.Query(ctx, "SELECT group_name, COALESCE(status, '') FROM fleet_tasks WHERE id = ?", id)
 	row, err := one(rows, err, func(rows *sql.Rows) (r [2]string, err error) { return r, rows.Scan(&r[0], &r[1]) })
 	return access.Group(row[0]), row[1], err
+}
+
+// taskFleet gives the fleet of a task, "" for none.
+func (s *store) taskFleet(ctx context.Context, id string) (string, error) {
+	rows, err := s.db.Query(ctx, "SELECT fleet FROM fleet_tasks WHERE id = ?", id)
+	return one(rows, err, scanText)
 }
 
 // taskRequest gives the request that a task came from.

@@ -393,11 +393,13 @@ func (w *writer) fleetOf(task string) (string, bool) {
 	return p.fleet, known
 }
 
-// forgetTask makes the next message about a task look its row up again.
-func (w *writer) forgetTask(id string) {
+// learn remembers the fleet of a task that was read, unless a batch knows better.
+func (w *writer) learn(id, fleet string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.fleets, id)
+	if _, known := w.fleets[id]; !known && len(w.fleets) < maxKnownTasks {
+		w.fleets[id] = taskPlace{fleet: fleet, labels: unknownLabels, start: -1}
+	}
 }
 
 // document encodes what is stored and sent, once for all of them.
