@@ -23,7 +23,8 @@ type taskState struct {
 	} `json:"booking"`
 	Status     string `json:"status"`
 	AssignedTo *struct {
-		Name string `json:"name"`
+		Group string `json:"group"`
+		Name  string `json:"name"`
 	} `json:"assigned_to"`
 }
 

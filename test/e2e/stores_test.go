@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -350,11 +351,17 @@ type news struct {
 // listen begins to hear what happens.
 func (c caller) listen() *news {
 	c.t.Helper()
+	return c.listenTo("/api/v1/events")
+}
+
+// listenTo begins to hear what an address tells.
+func (c caller) listenTo(path string) *news {
+	c.t.Helper()
 	ctx := c.t.Context()
 	n := &news{lines: make(chan string, 1000)}
 	opened := make(chan error, 1)
 	go func() {
-		resp, err := c.open(ctx, http.MethodGet, "/api/v1/events", http.Header{"Accept": {"text/event-stream"}}, nil, 0)
+		resp, err := c.open(ctx, http.MethodGet, path, http.Header{"Accept": {"text/event-stream"}}, nil, 0)
 		if err != nil {
 			opened <- err
 			return
@@ -364,7 +371,8 @@ func (c caller) listen() *news {
 			err = errors.New(resp.Status)
 		}
 		opened <- err
-		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Buffer(nil, 8<<20); lines.Scan(); { // a building map is one line
 			select {
 			case n.lines <- lines.Text():
 			case <-ctx.Done():
@@ -376,19 +384,16 @@ func (c caller) listen() *news {
 	return n
 }
 
-// mentions says whether a word was heard by now.
-func (n *news) mentions(word string) bool {
+// mentions says whether words were heard by now, all in one line.
+func (n *news) mentions(words ...string) bool {
 	for {
 		select {
 		case line := <-n.lines:
 			n.heard = append(n.heard, line)
 		default:
-			for _, line := range n.heard {
-				if strings.Contains(line, word) {
-					return true
-				}
-			}
-			return false
+			return slices.ContainsFunc(n.heard, func(line string) bool {
+				return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
+			})
 		}
 	}
 }
