@@ -12,5 +12,6 @@
 //	lodge_test.go     a site: its server, its data, its commands
 //	caller_test.go    whoever talks to it
 //	hub_test.go       the simulated hub
+//	fleet_building_test.go  a simulated building with robots
 //	browser_test.go   somebody who logs in with a password
 package e2e
