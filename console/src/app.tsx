@@ -22,6 +22,10 @@ import { Problem } from './ui/problem';
 const Home = lazy(() => import('./home/home'));
 const Files = lazy(() => import('./results/files'));
 const Uploads = lazy(() => import('./results/uploads'));
+const FleetMap = lazy(() => import('./fleet/map'));
+const FleetRobots = lazy(() => import('./fleet/robots'));
+const FleetAlerts = lazy(() => import('./fleet/alerts'));
+const FleetDoors = lazy(() => import('./fleet/doors'));
 const FleetTasks = lazy(() => import('./fleet/tasks'));
 const FleetTask = lazy(() => import('./fleet/task'));
 const People = lazy(() => import('./access/people'));
@@ -134,6 +138,10 @@ function Pages() {
         <Route path="results/files" element={needs('results.read', <Files />)} />
         <Route path="results/uploads" element={needs('results.uploads.read', <Uploads />)} />
         <Route path="fleet" element={<Navigate to="/fleet/map" replace />} />
+        <Route path="fleet/map" element={needs('fleet.map.read', <FleetMap />)} />
+        <Route path="fleet/robots" element={needs('fleet.fleets.read', <FleetRobots />)} />
+        <Route path="fleet/doors" element={needs('fleet.doors.read', <FleetDoors />)} />
+        <Route path="fleet/alerts" element={needs('fleet.alerts.read', <FleetAlerts />)} />
         <Route path="fleet/tasks" element={needs('fleet.tasks.read', <FleetTasks />)} />
         <Route path="fleet/tasks/:id" element={needs('fleet.tasks.read', <FleetTask />)} />
         <Route path="access" element={<Navigate to="/access/people" replace />} />

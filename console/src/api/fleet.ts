@@ -27,8 +27,6 @@ export const fleetAPI = {
     ),
   recommission: (name: string, robot_name: string) =>
     asked(call('post', '/fleet/fleets/{name}/recommission', { path: { name }, query: { robot_name } })),
-  unlock: (name: string, robot_name: string, mutex_group: string) =>
-    call('post', '/fleet/fleets/{name}/unlock_mutex_group', { path: { name }, query: { robot_name, mutex_group } }),
 
   tasks: async (query: TaskQuery): Promise<TaskPage> => {
     const response = await send('GET', address('/fleet/tasks', { ...query, total: true }), { headers: { Accept: 'application/json' } });
@@ -38,7 +36,6 @@ export const fleetAPI = {
   task: (task_id: string) => call('get', '/fleet/tasks/{task_id}/state', { path: { task_id } }),
   taskLog: (task_id: string) => call('get', '/fleet/tasks/{task_id}/log', { path: { task_id }, query: { between: ALWAYS } }),
   taskRequest: (task_id: string) => call('get', '/fleet/tasks/{task_id}/request', { path: { task_id } }),
-  searchLogs: (q: string) => call('get', '/fleet/task_logs', { query: { q, limit: 100 } }),
 
   dispatch: async (request: TaskRequest): Promise<string> =>
     idOf(await asked(call('post', '/fleet/tasks/dispatch_task', { body: { type: 'dispatch_task_request', request } }))),
@@ -74,18 +71,16 @@ export const fleetAPI = {
     call('post', '/fleet/scheduled_tasks/{task_id}/except_date', { path: { task_id: id }, body: { except_date } }),
   deleteSchedule: (id: number) => call('delete', '/fleet/scheduled_tasks/{task_id}', { path: { task_id: id } }),
 
-  alerts: () => call('get', '/fleet/alerts/unresponded_requests', { query: { limit: 200 } }),
-  alertsOfTask: (task_id: string) =>
-    call('get', '/fleet/alerts/requests/task/{task_id}', { path: { task_id }, query: { unresponded: false } }),
+  alerts: async () => (await call('get', '/fleet/alerts/unresponded_requests', { query: { limit: 200 } })) ?? [],
   answer: (alert_id: string, response: string) =>
     call('post', '/fleet/alerts/request/{alert_id}/respond', { path: { alert_id }, query: { response } }),
   answerDelivery: (id: string, query: { category: string; tier: string; task_id: string; action: string; message: string }) =>
     call('post', '/fleet/delivery_alerts/{delivery_alert_id}/response', { path: { delivery_alert_id: id }, query: query as never }),
 
-  doorState: (door_name: string) => call('get', '/fleet/doors/{door_name}/state', { path: { door_name } }),
+  doors: async () => (await call('get', '/fleet/doors')) ?? [],
+  lifts: async () => (await call('get', '/fleet/lifts')) ?? [],
   moveDoor: (door_name: string, mode: number) =>
     call('post', '/fleet/doors/{door_name}/request', { path: { door_name }, body: { mode } }),
-  liftState: (lift_name: string) => call('get', '/fleet/lifts/{lift_name}/state', { path: { lift_name } }),
   callLift: (lift_name: string, body: BodyOf<'post', '/fleet/lifts/{lift_name}/request'>) =>
     call('post', '/fleet/lifts/{lift_name}/request', { path: { lift_name }, body }),
 };
