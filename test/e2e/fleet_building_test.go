@@ -21,7 +21,6 @@ type building struct {
 	*place
 	address string
 	speed   int
-	token   string
 	entrance
 	server *process
 }
@@ -32,20 +31,21 @@ type entrance struct {
 	to    *atomic.Pointer[url.URL]
 }
 
-func newEntrance(t testing.TB) entrance {
+// newEntrance makes one that strips a prefix, as proxies do.
+func newEntrance(t testing.TB, prefix string) entrance {
 	t.Helper()
 	e := entrance{to: new(atomic.Pointer[url.URL])}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(e.to.Load()) },
 		ErrorLog: log.New(io.Discard, "", 0), // whoever waits is told
 	}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	web := httptest.NewServer(http.StripPrefix(prefix, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if e.to.Load() == nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		proxy.ServeHTTP(w, r)
-	}))
+	})))
 	t.Cleanup(func() {
 		web.CloseClientConnections()
 		web.Close()
@@ -65,7 +65,7 @@ func (e entrance) leadsTo(l *lodge) {
 // reservedBuilding is not there yet, at an address that will be its own.
 func reservedBuilding(t testing.TB, speed int) *building {
 	t.Helper()
-	return &building{t: t, place: newPlace(t), address: reservedHub(t).address, speed: speed, entrance: newEntrance(t)}
+	return &building{t: t, place: newPlace(t), address: reservedHub(t).address, speed: speed, entrance: newEntrance(t, "")}
 }
 
 // of makes the site one with the building.
@@ -87,14 +87,14 @@ func startBuilding(t testing.TB, speed int, settings ...setting) (caller, *build
 func (b *building) belongsTo(root caller) {
 	b.t.Helper()
 	root.role("adapters", "site", "fleet.report")
-	b.token = root.token("adapters", "--role", "adapters").secret
+	b.env = append(b.env, "LODGE_TOKEN="+root.token("adapters", "--role", "adapters").secret)
 	b.leadsTo(root.lodge)
 }
 
 func (b *building) start() {
 	b.t.Helper()
 	b.server = b.serve(b.t, theBinary(b.t), "simulate", "site", "--listen", b.address,
-		"--lodge", b.front+"/fleet", "--token", b.token, "--speed", strconv.Itoa(b.speed))
+		"--lodge", b.front+"/fleet", "--speed", strconv.Itoa(b.speed))
 }
 
 // isKnownTo waits until the server has heard of all that is in the building.
@@ -171,10 +171,16 @@ func patrol(rounds int, places ...string) map[string]any {
 // dispatch asks for a patrol and gives the task's id.
 func (c caller) dispatch(rounds int, places ...string) string {
 	c.t.Helper()
+	return c.dispatchThis("/fleet", patrol(rounds, places...))
+}
+
+// dispatchThis asks for a task at an address of the fleet API.
+func (c caller) dispatchThis(api string, request map[string]any) string {
+	c.t.Helper()
 	taken := parse[struct {
 		Success bool      `json:"success"`
 		State   taskState `json:"state"`
-	}](c.send("POST", "/fleet/tasks/dispatch_task", patrol(rounds, places...)).is(200))
+	}](c.send("POST", api+"/tasks/dispatch_task", request).is(200))
 	if !taken.Success || taken.State.Booking.ID == "" {
 		c.t.Fatalf("the task was not taken: %+v", taken)
 	}

@@ -60,18 +60,24 @@ type happening struct {
 // dashboard connects one for the caller, by polling first, as browsers do.
 func (c caller) dashboard(path string) *dashboard {
 	c.t.Helper()
-	d := c.openDashboard(path)
+	return c.dashboardAt(c.url(), path)
+}
+
+// dashboardAt connects one that knows the server by another address.
+func (c caller) dashboardAt(server, path string) *dashboard {
+	c.t.Helper()
+	d := c.openDashboard(server, path)
 	eventually(c.t, "the dashboard is connected", func() bool {
 		return d.happened(func(h happening) bool { return h.Event == "connect" })
 	})
 	return d
 }
 
-func (c caller) openDashboard(path string) *dashboard {
+func (c caller) openDashboard(server, path string) *dashboard {
 	c.t.Helper()
 	dir, err := stockClient()
 	noError(c.t, err)
-	cmd := exec.CommandContext(c.t.Context(), "node", "client.mjs", c.url(), path, "polling,websocket")
+	cmd := exec.CommandContext(c.t.Context(), "node", "client.mjs", server, path, "polling,websocket")
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	in, err := cmd.StdinPipe()
 	noError(c.t, err)

@@ -346,6 +346,7 @@ func natsServer(t testing.TB) string {
 type news struct {
 	lines chan string
 	heard []string
+	ended chan struct{}
 }
 
 // listen begins to hear what happens.
@@ -358,9 +359,10 @@ func (c caller) listen() *news {
 func (c caller) listenTo(path string) *news {
 	c.t.Helper()
 	ctx := c.t.Context()
-	n := &news{lines: make(chan string, 1000)}
+	n := &news{lines: make(chan string, 1000), ended: make(chan struct{})}
 	opened := make(chan error, 1)
 	go func() {
+		defer close(n.ended)
 		resp, err := c.open(ctx, http.MethodGet, path, http.Header{"Accept": {"text/event-stream"}}, nil, 0)
 		if err != nil {
 			opened <- err
@@ -382,6 +384,16 @@ func (c caller) listenTo(path string) *news {
 	}()
 	noError(c.t, <-opened)
 	return n
+}
+
+// over says whether the server has ended it.
+func (n *news) over() bool {
+	select {
+	case <-n.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // mentions says whether words were heard by now, all in one line.
