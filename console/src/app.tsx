@@ -26,6 +26,7 @@ const FleetMap = lazy(() => import('./fleet/map'));
 const FleetRobots = lazy(() => import('./fleet/robots'));
 const FleetAlerts = lazy(() => import('./fleet/alerts'));
 const FleetDoors = lazy(() => import('./fleet/doors'));
+const FleetSchedules = lazy(() => import('./fleet/schedules'));
 const FleetTasks = lazy(() => import('./fleet/tasks'));
 const FleetTask = lazy(() => import('./fleet/task'));
 const People = lazy(() => import('./access/people'));
@@ -142,6 +143,7 @@ function Pages() {
         <Route path="fleet/robots" element={needs('fleet.fleets.read', <FleetRobots />)} />
         <Route path="fleet/doors" element={needs('fleet.doors.read', <FleetDoors />)} />
         <Route path="fleet/alerts" element={needs('fleet.alerts.read', <FleetAlerts />)} />
+        <Route path="fleet/schedules" element={needs('fleet.tasks.read', <FleetSchedules />)} />
         <Route path="fleet/tasks" element={needs('fleet.tasks.read', <FleetTasks />)} />
         <Route path="fleet/tasks/:id" element={needs('fleet.tasks.read', <FleetTask />)} />
         <Route path="access" element={<Navigate to="/access/people" replace />} />
