@@ -27,8 +27,6 @@ func TestFleetReplicas(t *testing.T) {
 	b.start()
 	b.isKnownTo(there)
 
-	routine := there.everyFiveSeconds(45 * time.Second)
-
 	// The adapters speak to the one; the dashboard and the stream are at the other.
 	board := there.dashboard("/fleet/socket.io")
 	board.enters("/fleets/carriers/state", "/doors/lab_door/state", "/alerts/requests", "/rios")
@@ -60,6 +58,9 @@ func TestFleetReplicas(t *testing.T) {
 	events.nodes[0].Shutdown()
 	eventually(t, "the other hears of it still", func() bool { return lamp(false) && board.heard("/rios", "lamp", "false") })
 
+	routine := there.everyFiveSeconds(25 * time.Second)
+	eventually(t, "the first run", func() bool { return routine.ran(there) > 0 })
+
 	// The one dies while tasks run; the adapters find the other, as through any balancer.
 	tasks := make([]string, 4)
 	for i := range tasks {
@@ -67,6 +68,9 @@ func TestFleetReplicas(t *testing.T) {
 	}
 	quiet(t)
 	one.kill()
+	if ran := routine.ran(there); ran >= routine.runs {
+		t.Errorf("%d runs are over before a server died", ran)
+	}
 	b.leadsTo(two)
 	board.forgets()
 	there.send("POST", "/fleet/doors/kitchen_door/request", map[string]int{"mode": 2}).is(200)
@@ -120,9 +124,14 @@ func quiet(t testing.TB) {
 // ranOnce demands that the task was dispatched every time, and no time twice.
 func (s schedule) ranOnce(t testing.TB, c caller) {
 	t.Helper()
-	ran := func() int { return len(c.tasks("label=" + label)) }
-	within(t, 2*patience, "the last run is over", func() bool { return time.Now().After(s.until.Add(step)) && ran() >= s.runs })
-	equal(t, "runs of the schedule", ran(), s.runs)
+	within(t, 2*patience, "the last run is over", func() bool { return time.Now().After(s.until.Add(step)) && s.ran(c) >= s.runs })
+	equal(t, "runs of the schedule", s.ran(c), s.runs)
+}
+
+// ran is how many times it was dispatched by now.
+func (s schedule) ran(c caller) int {
+	c.t.Helper()
+	return len(c.tasks("label=" + label))
 }
 
 // nodes are a NATS cluster of three.
