@@ -67,7 +67,18 @@ func TestFleetReplicas(t *testing.T) {
 		tasks[i] = root.dispatch(1, "reception", "goods_out")
 	}
 	quiet(t)
+	if *full { // with a run that it began and could not finish
+		b.control("link", `{"bridge":false}`)
+		due := time.Now().Truncate(step).Add(step + 1500*time.Millisecond)
+		eventually(t, "a run fails", func() bool { return time.Now().After(due) })
+	}
 	one.kill()
+	if *full {
+		b.control("link", `{"bridge":true}`)
+		eventually(t, "the other is connected with ROS", func() bool {
+			return strings.Contains(two.nobody().get("/readyz").body, `"name":"ros","state":"ok"`)
+		})
+	}
 	if ran := routine.ran(there); ran >= routine.runs {
 		t.Errorf("%d runs are over before a server died", ran)
 	}
