@@ -352,7 +352,16 @@ interface MarkProps {
 /** A robot: a disc that points where it heads, its charge as a ring, a sign when it needs help. */
 function RobotMark({ robot, stale, selected, keep }: MarkProps) {
   const { id } = robot;
-  const node = useCallback((g: SVGGElement | null) => keep(id, g), [keep, id]);
+  const first = useRef(robot.location);
+  const node = useCallback(
+    (g: SVGGElement | null) => {
+      const at = first.current;
+      // Where it was when it was first drawn; from then on the animation frame moves it.
+      if (at && g?.hasAttribute('transform') === false) g.setAttribute('transform', `translate(${at.x} ${-at.y})`);
+      keep(id, g);
+    },
+    [keep, id],
+  );
   const state = stale ? 'stale' : needsHelp(robot) ? 'help' : (robot.status ?? 'uninitialized');
   const charge = Math.max(0, Math.min(1, robot.battery ?? 0));
   const round = 2 * Math.PI * 14;

@@ -46,6 +46,7 @@ export function TaskFields({ order, onChange, problems, strict, recurring = fals
             onChange={(value) => set({ places: value })}
             error={said('places')}
             searchable
+            openOnFocus={false}
             flex={1}
             data-autofocus
           />
