@@ -7,6 +7,7 @@
 package adapter
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -36,7 +38,8 @@ type Config struct {
 	Admit func(r *http.Request, listed bool) (context.Context, error)
 	// Recheck says whether the context's caller could still come in; nil never asks.
 	Recheck func(context.Context) error
-	// Take takes a message. An error of the kind fault.Invalid is about the message.
+	// Take takes a message, and does not keep its bytes. An error of the kind fault.Invalid is about
+	// the message.
 	Take func(ctx context.Context, message []byte) error
 }
 
@@ -153,10 +156,13 @@ func (s *Server) serve(ctx context.Context, conn *websocket.Conn, address string
 	defer side.Wait()
 	defer cancel(nil)
 	side.Go(func() { s.reply(ctx, conn, replies) })
-	side.Go(func() { cancel(s.watch(ctx, conn)) })
+	// progress counts the beginnings and ends of Take: it is odd during one.
+	var progress atomic.Uint64
+	side.Go(func() { cancel(s.watch(ctx, conn, &progress)) })
 
+	var message bytes.Buffer
 	for wrong := 0; ; {
-		kind, message, err := conn.Read(ctx)
+		kind, err := read(ctx, conn, &message)
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -166,7 +172,12 @@ func (s *Server) serve(ctx context.Context, conn *websocket.Conn, address string
 		if kind != websocket.MessageText {
 			err = fault.New(fault.Invalid, "messages are JSON texts, not binary")
 		} else {
-			err = s.cfg.Take(ctx, message)
+			progress.Add(1)
+			err = s.cfg.Take(ctx, message.Bytes())
+			progress.Add(1)
+		}
+		if message.Cap() > maxKept {
+			message = bytes.Buffer{}
 		}
 		if err == nil {
 			continue
@@ -182,6 +193,20 @@ func (s *Server) serve(ctx context.Context, conn *websocket.Conn, address string
 		default:
 		}
 	}
+}
+
+// maxKept keeps a rare large message from staying in memory for as long as the connection.
+const maxKept = 1 << 20
+
+// read reads the next message in place of the last.
+func read(ctx context.Context, conn *websocket.Conn, message *bytes.Buffer) (websocket.MessageType, error) {
+	kind, from, err := conn.Reader(ctx)
+	if err != nil {
+		return kind, err
+	}
+	message.Reset()
+	_, err = message.ReadFrom(from)
+	return kind, err
 }
 
 // refusal is what a sender is told about a message.
@@ -214,8 +239,9 @@ func (s *Server) reply(ctx context.Context, conn *websocket.Conn, replies <-chan
 	}
 }
 
-// watch asks for signs of life, and whether the caller is still welcome. It returns why not.
-func (s *Server) watch(ctx context.Context, conn *websocket.Conn) error {
+// watch asks for signs of life, and whether the caller is still welcome. It returns why not. While a
+// message is being taken nobody reads the answer to a ping, and the sender is not to blame.
+func (s *Server) watch(ctx context.Context, conn *websocket.Conn, progress *atomic.Uint64) error {
 	tick := time.NewTicker(s.cfg.Ping)
 	defer tick.Stop()
 	for {
@@ -229,10 +255,13 @@ func (s *Server) watch(ctx context.Context, conn *websocket.Conn) error {
 				return err
 			}
 		}
+		before := progress.Load()
 		patience, cancel := context.WithTimeout(ctx, s.cfg.Ping)
 		err := conn.Ping(patience)
 		cancel()
-		if err != nil {
+		after := progress.Load()
+		busy := after%2 == 1 || after != before
+		if err != nil && (!busy || !errors.Is(err, context.DeadlineExceeded)) {
 			return err
 		}
 	}
