@@ -90,7 +90,7 @@ func (s *Service) stateOf(kind, param string) httpapi.Handler {
 		if err != nil {
 			return err
 		}
-		return httpapi.JSON(w, http.StatusOK, data)
+		return httpapi.JSONText(w, http.StatusOK, data)
 	}
 }
 
@@ -119,7 +119,7 @@ func (s *Service) listStates(kind string, action access.Action) httpapi.Handler 
 		if err != nil {
 			return err
 		}
-		return httpapi.JSON(w, http.StatusOK, list)
+		return documents(w, list)
 	}
 }
 

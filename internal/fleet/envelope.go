@@ -72,17 +72,26 @@ func skipValue(text []byte) (value, after []byte, ok bool) {
 			i++
 		default:
 			// A number or a word, or what stands between values.
-			next := bytes.IndexAny(text[i:], "\"{}[],: \t\r\n")
-			if next < 0 {
+			for i++; i < len(text) && !delimits(text[i]); i++ {
+			}
+			if i == len(text) {
 				return nil, nil, false
 			}
-			i += max(next, 1)
 		}
 		if level == 0 {
 			return text[:i], text[i:], true
 		}
 	}
 	return nil, nil, false
+}
+
+// delimits says whether a number or a word ends before the character.
+func delimits(c byte) bool {
+	switch c {
+	case '"', '{', '}', '[', ']', ',', ':', ' ', '\t', '\r', '\n':
+		return true
+	}
+	return false
 }
 
 // endOfString is where the string at the beginning of text ends, -1 if it does not.

@@ -122,6 +122,8 @@ type taskSearch struct {
 	group string
 	// none says that nothing can match.
 	none bool
+	// natural is the order of the index that leads, for whoever asks for none and may get many; else "".
+	natural string
 }
 
 // search makes SQL of a query.
@@ -153,11 +155,17 @@ func (q taskQuery) search(now int64, d database.Dialect) (found taskSearch, err 
 		}
 		found.none = len(known) == 0
 		found.where.and(col("t.status")+" IN "+places(len(known)), anys(known)...)
+		if !led {
+			found.natural = "t.status, t.start_ms, t.id"
+		}
 		led = true
 	}
 	if values := splitList(q.Category); values != nil {
 		found.where.and(col("t.category")+" IN "+places(len(values)), anys(values)...)
 		led = true
+	}
+	if !led && q.StartTimeBetween != nil && *q.StartTimeBetween != "" {
+		found.natural = "t.start_ms, t.id"
 	}
 	if err := found.between("start_time_between", "t.start_ms", q.StartTimeBetween, now); err != nil {
 		return found, err
@@ -242,6 +250,8 @@ func (s *store) taskIDs(ctx context.Context, q taskSearch) ([]string, error) {
 		return nil, nil
 	case len(q.sort) == 0 && len(q.labels) > 0:
 		return s.taskPage(ctx, q, "", "l0.start_ms, l0.task_id", q.page) // the order of the index that leads
+	case len(q.sort) == 0 && q.natural != "":
+		return s.taskPage(ctx, q, "", q.natural, q.page) // likewise
 	case len(q.sort) == 0 || len(q.sort) == 1 && q.sort[0].column == "id":
 		return s.taskPage(ctx, q, "", "t.id"+direction(len(q.sort) == 1 && q.sort[0].down), q.page)
 	case len(q.sort) > 1 || q.sort[0].column == "data":

@@ -190,7 +190,7 @@ func (s *Service) takeAlert(ctx context.Context, msg json.RawMessage) error {
 	if m.TaskID != "" {
 		a.TaskID = &m.TaskID
 	}
-	return s.writer.add(ctx, func(b *batch) {
+	return s.writer.add(ctx, neverFull, func(b *batch) {
 		if _, there := b.alerts[a.ID]; !there {
 			b.alerts[a.ID] = a
 		}

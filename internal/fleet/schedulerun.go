@@ -181,7 +181,7 @@ func (s *Service) dispatchScheduled(ctx context.Context, t ScheduledTask, item s
 
 // alertSchedule tells people that a scheduled task did not come about.
 func (s *Service) alertSchedule(ctx context.Context, t ScheduledTask, problem string) {
-	err := s.writer.add(ctx, func(b *batch) {
+	err := s.writer.add(ctx, neverFull, func(b *batch) {
 		id := uuid.NewString()
 		b.alerts[id] = AlertRequest{
 			ID: id, UnixMillisAlertTime: s.now().UnixMilli(), Title: "Scheduled task failed", Subtitle: "Schedule: " + number(t.ID), Message: problem,

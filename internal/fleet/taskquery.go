@@ -99,7 +99,7 @@ func (s *Service) handleTasks(w http.ResponseWriter, r *http.Request) error {
 		}
 		w.Header().Set("X-Total-Count", strconv.FormatInt(n, 10))
 	}
-	return httpapi.JSON(w, http.StatusOK, tasks)
+	return documents(w, tasks)
 }
 
 func (s *Service) handleTask(w http.ResponseWriter, r *http.Request) error {
@@ -107,7 +107,7 @@ func (s *Service) handleTask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return httpapi.JSON(w, http.StatusOK, data)
+	return httpapi.JSONText(w, http.StatusOK, data)
 }
 
 // task is the state of the task that the path names.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -15,7 +16,11 @@ import (
 	"lodge/internal/database"
 )
 
-var taskColumns = []string{"group_name", "fleet", "category", "assigned_to", "status", "requester", "start_ms", "finish_ms", "request_ms", "data", "updated_at"}
+var taskColumns = []string{"group_name", "fleet", "category", "assigned_to", "status", "requester", "start_ms", "request_ms", "finish_ms", "data", "updated_at"}
+
+// sameAge is how old the time of a row may become while the task is heard of: it tells when tasks that
+// ended may be removed, days later, and every change of it is one of its index.
+const sameAge = int64(time.Minute / time.Microsecond)
 
 // writeTasks writes states of tasks, and gives where they belong.
 func (w *writer) writeTasks(ctx context.Context, tx *database.Tx, tasks map[string]taskRow) (map[string]taskPlace, error) {
@@ -29,6 +34,7 @@ func (w *writer) writeTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 	// In the order of their keys, so that two replicas do not wait for each other in a circle.
 	ids := slices.Sorted(maps.Keys(tasks))
 	rows := make([][]any, 0, len(ids))
+	var same [][]any // those that are found as before
 	placed := make(map[string]taskPlace, len(ids))
 	var relabel []string
 	now := database.Micros(w.now())
@@ -43,7 +49,6 @@ func (w *writer) writeTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 		if !there || at.labels != before.labels || at.start != before.start {
 			relabel = append(relabel, id)
 		}
-		placed[id] = at
 		var robot *string
 		if t.AssignedTo != nil {
 			robot = &t.AssignedTo.Name
@@ -52,10 +57,22 @@ func (w *writer) writeTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 		if t.Status != nil && len(*t.Status) > 30 {
 			status = nil
 		}
-		rows = append(rows, []any{
+		found := []any{
 			id, string(group), at.fleet, column(t.Category), column(robot), status, column(t.Booking.Requester),
-			millis(t.UnixMillisStartTime), millis(t.UnixMillisFinishTime), millis(t.Booking.UnixMillisRequestTime), string(tasks[id].data), now,
-		})
+			millis(t.UnixMillisStartTime), millis(t.Booking.UnixMillisRequestTime),
+		}
+		at.indexed, at.updated = hashOf(w.seed, found), now
+		unchanged := there && at.indexed == before.indexed && now-before.updated < sameAge
+		if unchanged {
+			at.updated = before.updated
+		}
+		placed[id] = at
+		row := append(found, millis(t.UnixMillisFinishTime), string(tasks[id].data), at.updated)
+		if unchanged && w.store.db.Dialect() == database.SQLite {
+			same = append(same, row)
+		} else {
+			rows = append(rows, row)
+		}
 	}
 	err = chunks(ctx, tx, rows, func(n int) string {
 		return database.UpsertRows(w.store.db.Dialect(), "fleet_tasks", []string{"id"}, taskColumns, n)
@@ -63,7 +80,29 @@ func (w *writer) writeTasks(ctx context.Context, tx *database.Tx, tasks map[stri
 	if err != nil {
 		return nil, err
 	}
+	if err := chunks(ctx, tx, same, putSame); err != nil {
+		return nil, err
+	}
 	return placed, w.store.putLabels(ctx, tx, relabel, tasks)
+}
+
+// putSame writes the statement for rows whose other columns are as before. SQLite would take every row
+// out of all indexes and put it in again; the others compare. It is safe there alone, as nobody else
+// writes these rows: other databases have several replicas.
+func putSame(n int) string {
+	row := places(1 + len(taskColumns))
+	return "INSERT INTO fleet_tasks (id, " + strings.Join(taskColumns, ", ") + ") VALUES " + row + strings.Repeat(", "+row, n-1) +
+		" ON CONFLICT (id) DO UPDATE SET finish_ms = excluded.finish_ms, data = excluded.data"
+}
+
+// hashOf tells rows apart by texts, numbers and nil.
+func hashOf(seed maphash.Seed, row []any) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, v := range row {
+		maphash.WriteComparable(&h, v)
+	}
+	return h.Sum64()
 }
 
 // unknownLabels stands for labels that were not read, so that those of the next message are written.

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"encoding/json"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"time"
@@ -27,11 +28,14 @@ type writer struct {
 	gathering *batch
 	// writing is on its way, or nil.
 	writing *batch
-	// wake has a value when something was gathered; room is signalled when a batch was taken.
-	wake chan struct{}
-	room chan struct{}
+	// wake has a value when something was gathered, hurry when somebody waits for it; room is signalled
+	// when a batch was taken.
+	wake  chan struct{}
+	hurry chan struct{}
+	room  chan struct{}
 	// fleets knows what is stored of tasks seen lately, so that most batches need not look them up.
 	fleets map[string]taskPlace
+	seed   maphash.Seed
 }
 
 // taskPlace is what a task's row has that its newest message may not say.
@@ -39,6 +43,9 @@ type taskPlace struct {
 	fleet  string
 	labels string
 	start  int64
+	// indexed is a hash of the row's columns by which tasks are found; updated is its time.
+	indexed uint64
+	updated int64
 }
 
 // batch is what is written in one transaction.
@@ -57,6 +64,7 @@ type batch struct {
 	err error
 }
 
+// taskRow is a task with those fields by which it is found.
 type taskRow struct {
 	state *TaskState
 	data  []byte
@@ -86,14 +94,23 @@ const (
 	// maxWaitingLogs is how many log entries may wait to be written. Beyond that their senders wait:
 	// unlike a state, an entry is not replaced by the next one.
 	maxWaitingLogs = 50_000
+	// maxWaitingTasks is how many tasks may wait; what is new of one that waits already never does.
+	maxWaitingTasks = 5_000
+	// maxPiece is how many tasks or log entries are written in one transaction: what SQLite keeps to undo
+	// a statement is gone through for each, so that large transactions cost it the square.
+	maxPiece = 500
 	// maxKnownTasks bounds what is remembered of tasks.
 	maxKnownTasks = 50_000
+	// rest is how long the next batch gathers when nobody waits for it: a commit costs about the same
+	// for one state as for a hundred, and of a task's states within it one is written.
+	rest = 50 * time.Millisecond
 )
 
 func newWriter(st *store, g *groups, now func() time.Time, log *slog.Logger, announce func(AlertRequest)) *writer {
 	return &writer{
 		store: st, groups: g, now: now, log: log, announce: announce,
-		gathering: newBatch(), wake: make(chan struct{}, 1), room: make(chan struct{}), fleets: map[string]taskPlace{},
+		gathering: newBatch(), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), room: make(chan struct{}),
+		fleets: map[string]taskPlace{}, seed: maphash.MakeSeed(),
 	}
 }
 
@@ -104,12 +121,13 @@ func newBatch() *batch {
 	}
 }
 
-// add gathers something. It does not wait for the database unless too many log entries do.
-func (w *writer) add(ctx context.Context, gather func(*batch)) error {
+// add gathers something. It does not wait for the database unless the batch is full.
+func (w *writer) add(ctx context.Context, full func(*batch) bool, gather func(*batch)) error {
 	w.mu.Lock()
-	for w.gathering.logs >= maxWaitingLogs {
+	for full(w.gathering) {
 		room := w.room
 		w.mu.Unlock()
+		signal(w.hurry)
 		select {
 		case <-room:
 		case <-ctx.Done():
@@ -120,21 +138,39 @@ func (w *writer) add(ctx context.Context, gather func(*batch)) error {
 	gather(w.gathering)
 	w.gathering.nonEmpty = true
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	signal(w.wake)
 	return nil
 }
 
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// neverFull is for what there cannot be many of, such as things.
+func neverFull(*batch) bool { return false }
+
+func fullOfLogs(b *batch) bool { return b.logs >= maxWaitingLogs }
+
 func (w *writer) addState(ctx context.Context, t thing, data []byte) error {
 	now := w.now()
-	return w.add(ctx, func(b *batch) { b.states[t] = stateRow{data, now} })
+	return w.add(ctx, neverFull, func(b *batch) { b.states[t] = stateRow{data, now} })
 }
 
 func (w *writer) addTask(ctx context.Context, task *TaskState, data []byte, alert *AlertRequest) error {
-	return w.add(ctx, func(b *batch) {
-		b.tasks[task.Booking.ID] = taskRow{task, data}
+	// The rest is in data; what waits should not take three times the room.
+	row := TaskState{
+		Booking: task.Booking, Category: task.Category, Status: task.Status, AssignedTo: task.AssignedTo, Dispatch: task.Dispatch,
+		UnixMillisStartTime: task.UnixMillisStartTime, UnixMillisFinishTime: task.UnixMillisFinishTime,
+	}
+	full := func(b *batch) bool {
+		_, waits := b.tasks[task.Booking.ID]
+		return !waits && len(b.tasks) >= maxWaitingTasks
+	}
+	return w.add(ctx, full, func(b *batch) {
+		b.tasks[task.Booking.ID] = taskRow{&row, data}
 		if alert != nil {
 			b.alerts[alert.ID] = *alert
 		}
@@ -142,7 +178,7 @@ func (w *writer) addTask(ctx context.Context, task *TaskState, data []byte, aler
 }
 
 func (w *writer) addTaskLog(ctx context.Context, l *TaskEventLog) error {
-	return w.add(ctx, func(b *batch) {
+	return w.add(ctx, fullOfLogs, func(b *batch) {
 		b.places[logPlace{task: l.TaskID}] = struct{}{}
 		for _, p := range l.places() {
 			at := logPlace{l.TaskID, p.place}
@@ -156,7 +192,7 @@ func (w *writer) addTaskLog(ctx context.Context, l *TaskEventLog) error {
 }
 
 func (w *writer) addFleetLog(ctx context.Context, l *FleetLog) error {
-	return w.add(ctx, func(b *batch) {
+	return w.add(ctx, fullOfLogs, func(b *batch) {
 		name := deref(l.Name)
 		b.robots[[2]string{name, ""}] = struct{}{}
 		for _, e := range l.Log {
@@ -191,6 +227,7 @@ func (w *writer) settle(ctx context.Context) error {
 	if waitFor == nil {
 		return nil
 	}
+	signal(w.hurry)
 	patience := time.NewTimer(settled)
 	defer patience.Stop()
 	select {
@@ -215,10 +252,22 @@ func (w *writer) run(ctx context.Context) error {
 		select {
 		case <-w.wake:
 			w.flush(longer)
+			w.rest(ctx)
 		case <-ctx.Done():
 			w.flush(longer)
 			return nil
 		}
+	}
+}
+
+// rest lets the next batch gather until somebody waits for it.
+func (w *writer) rest(ctx context.Context) {
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.hurry:
+	case <-ctx.Done():
 	}
 }
 
@@ -233,8 +282,7 @@ func (w *writer) take() *batch {
 	return b
 }
 
-// flush writes what was gathered, as often as it takes while the database is away. What a database
-// refuses for its own sake is tried one by one, so that only that is lost.
+// flush writes what was gathered.
 func (w *writer) flush(ctx context.Context) {
 	b := w.take()
 	defer func() {
@@ -246,26 +294,38 @@ func (w *writer) flush(ctx context.Context) {
 	if !b.nonEmpty {
 		return
 	}
+	for _, piece := range b.pieces(maxPiece) {
+		if err := w.bring(ctx, piece); err != nil {
+			b.err = err
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// bring writes a batch, as often as it takes while the database is away. What a database refuses for
+// its own sake is tried one by one, so that only that is lost.
+func (w *writer) bring(ctx context.Context, b *batch) (failed error) {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := w.write(ctx, b)
 		if err == nil {
-			return
+			return nil
 		}
 		if !fault.Is(err, fault.Unavailable) && ctx.Err() == nil {
 			w.log.ErrorContext(ctx, "a batch was refused; its parts are written one by one", "error", err)
 			for _, part := range b.parts() {
 				if err := w.write(ctx, part); err != nil {
-					b.err = err
+					failed = err
 					w.log.ErrorContext(ctx, "a message could not be stored", "what", part.String(), "error", err)
 				}
 			}
-			return
+			return failed
 		}
 		w.log.WarnContext(ctx, "what came in waits for the database", "error", err)
 		select {
 		case <-ctx.Done():
-			b.err = err
-			return
+			return err
 		case <-time.After(pause):
 		}
 	}
@@ -282,12 +342,50 @@ func (w *writer) durable(ctx context.Context) error {
 	if b == nil {
 		return nil
 	}
+	signal(w.hurry)
 	select {
 	case <-b.done:
 		return b.err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// pieces are batches with no more than so many of everything but things; the batch itself when it has
+// no more.
+func (b *batch) pieces(most int) []*batch {
+	if max(len(b.tasks), len(b.places), len(b.taskLog), len(b.fleetLog), len(b.alerts)) <= most {
+		return []*batch{b}
+	}
+	piece := newBatch()
+	piece.states, piece.robots = b.states, b.robots
+	all := []*batch{piece}
+	// with makes room for another one of which the piece has so many.
+	with := func(had int) *batch {
+		if had == most {
+			piece = newBatch()
+			all = append(all, piece)
+		}
+		return piece
+	}
+	for p := range b.places {
+		with(len(piece.places)).places[p] = struct{}{}
+	}
+	for id, t := range b.tasks {
+		with(len(piece.tasks)).tasks[id] = t
+	}
+	for _, row := range b.taskLog {
+		p := with(len(piece.taskLog))
+		p.taskLog = append(p.taskLog, row)
+	}
+	for _, row := range b.fleetLog {
+		p := with(len(piece.fleetLog))
+		p.fleetLog = append(p.fleetLog, row)
+	}
+	for id, a := range b.alerts { // after the tasks that they are about
+		with(len(piece.alerts)).alerts[id] = a
+	}
+	return all
 }
 
 // parts are batches of one thing each.

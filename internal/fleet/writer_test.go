@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -91,5 +93,59 @@ func TestStopWritesWhatIsLeft(t *testing.T) {
 	noError(t, s.db.QueryRow(t.Context(), "SELECT COUNT(*) FROM fleet_tasks").Scan(&n))
 	if n != 100 {
 		t.Errorf("%d tasks are stored", n)
+	}
+}
+
+// TestALargeBatchIsWrittenInPieces has more of everything than one transaction takes; nothing is left out.
+func TestALargeBatchIsWrittenInPieces(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.asleep = true })
+	const tasks = 2*maxPiece + 1
+	for i := range tasks {
+		s.report("task_state_update", taskJSON(fmt.Sprint("t", i), "")+`,"status":"completed"}`)
+		s.report("task_log_update", fmt.Sprintf(`{"task_id":"t%d","log":[{"seq":1,"tier":"info","unix_millis_time":1,"text":"x"}]}`, i))
+		s.report("fleet_log_update", fmt.Sprintf(`{"name":"f","log":[{"seq":%d,"tier":"info","unix_millis_time":1,"text":"x"}]}`, i))
+	}
+	w := s.svc.writer
+	if pieces := w.gathering.pieces(maxPiece); len(pieces) < 3 {
+		t.Errorf("%d pieces", len(pieces))
+	}
+	w.flush(t.Context())
+	for _, table := range []string{"fleet_tasks", "fleet_task_logs", "fleet_task_log_places", "fleet_logs", "fleet_alerts"} {
+		var n int
+		noError(t, s.db.QueryRow(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n))
+		if n != tasks {
+			t.Errorf("%s has %d rows, not %d", table, n, tasks)
+		}
+	}
+}
+
+// TestManyNewTasksHoldTheirSenderUp says that tasks which nobody heard of wait, and known ones never do.
+func TestManyNewTasksHoldTheirSenderUp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.asleep = true })
+	for i := range maxWaitingTasks {
+		s.report("task_state_update", taskJSON(fmt.Sprint("t", i), "")+"}")
+	}
+	s.report("task_state_update", taskJSON("t7", "")+`,"status":"underway"}`)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := s.svc.TakeMessage(ctx, []byte(`{"type":"task_state_update","data":`+taskJSON("new", "")+`}}`))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("it was taken: %v", err)
+	}
+}
+
+// TestWhatChangesIsFound changes what tasks are found by, and what they are not, in turns.
+func TestWhatChangesIsFound(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for i, status := range []string{"queued", "queued", "underway", "underway", "queued", "completed"} {
+		s.report("task_state_update", taskJSON("t", "")+fmt.Sprintf(`,"status":%q,"unix_millis_finish_time":%d}`, status, i+1))
+		noError(t, s.svc.writer.durable(t.Context()))
+		found := parse[[]TaskState](t, s.get("/tasks?status="+status+fmt.Sprintf("&finish_time_between=%d,%d", i+1, i+1)).is(t, 200, "").body)
+		if len(found) != 1 || *found[0].UnixMillisFinishTime != int64(i+1) {
+			t.Errorf("after %d changes: %v", i, found)
+		}
 	}
 }

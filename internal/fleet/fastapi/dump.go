@@ -9,8 +9,8 @@ import (
 
 // JSON is v as compact JSON without HTML escapes.
 func JSON(v any) ([]byte, error) {
-	buf := bytes.NewBuffer(make([]byte, 0, 512))
-	enc := json.NewEncoder(buf)
+	var buf bytes.Buffer // written once, so that it has the right size
+	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return nil, err
