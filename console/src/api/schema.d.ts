@@ -556,6 +556,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/fleet/admin/things": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everything that was heard of, when, and its authorization group */
+        get: operations["get_things_admin_things_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/fleet/admin/things/{kind}/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Forget a thing that is no more */
+        delete: operations["forget_thing_admin_things__kind___id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/fleet/admin/users": {
         parameters: {
             query?: never;
@@ -639,6 +673,23 @@ export interface paths {
         post?: never;
         /** Take a role from a user */
         delete: operations["delete_user_role_admin_users__username__roles__role__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/fleet/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List all alerts with their answers, the newest first */
+        get: operations["get_alerts_alerts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2019,11 +2070,11 @@ export interface components {
             value: string;
         };
         AlertRequest: {
-            alert_parameters: components["schemas"]["AlertParameter"][] | null;
+            alert_parameters: components["schemas"]["AlertParameter"][];
             display: boolean;
             id: string;
             message: string;
-            responses_available: string[] | null;
+            responses_available: string[];
             subtitle: string;
             task_id: string | null;
             /** @enum {string} */
@@ -2037,6 +2088,10 @@ export interface components {
             response: string;
             /** Format: int64 */
             unix_millis_response_time: number;
+        };
+        AnsweredAlert: {
+            request: unknown;
+            response: unknown;
         };
         AssignedTo: {
             group: string;
@@ -2091,8 +2146,8 @@ export interface components {
             unix_millis_request_time?: number | null;
         };
         BuildingMap: {
-            levels: components["schemas"]["Level"][] | null;
-            lifts: components["schemas"]["Lift"][] | null;
+            levels: components["schemas"]["Level"][];
+            lifts: components["schemas"]["Lift"][];
             name: string;
         };
         CancelTaskRequest: {
@@ -2203,7 +2258,7 @@ export interface components {
             guid: string;
             /** Format: int32 */
             mode: number;
-            request_guid_queue: string[] | null;
+            request_guid_queue: string[];
             /** Format: double */
             seconds_remaining: number;
             time: components["schemas"]["FleetTime"];
@@ -2343,7 +2398,7 @@ export interface components {
         };
         FleetUser: {
             is_admin: boolean;
-            roles: string[] | null;
+            roles: string[];
             username: string;
         };
         FoundEntry: {
@@ -2359,15 +2414,15 @@ export interface components {
             unix_millis_time: number;
         };
         Graph: {
-            edges: components["schemas"]["GraphEdge"][] | null;
+            edges: components["schemas"]["GraphEdge"][];
             name: string;
-            params: components["schemas"]["Param"][] | null;
-            vertices: components["schemas"]["GraphNode"][] | null;
+            params: components["schemas"]["Param"][];
+            vertices: components["schemas"]["GraphNode"][];
         };
         GraphEdge: {
             /** Format: int32 */
             edge_type: number;
-            params: components["schemas"]["Param"][] | null;
+            params: components["schemas"]["Param"][];
             /** Format: int32 */
             v1_idx: number;
             /** Format: int32 */
@@ -2375,7 +2430,7 @@ export interface components {
         };
         GraphNode: {
             name: string;
-            params: components["schemas"]["Param"][] | null;
+            params: components["schemas"]["Param"][];
             /** Format: double */
             x: number;
             /** Format: double */
@@ -2425,7 +2480,7 @@ export interface components {
             guid: string;
             /** Format: int32 */
             mode: number;
-            request_guid_queue: string[] | null;
+            request_guid_queue: string[];
             /** Format: double */
             seconds_remaining: number;
             time: components["schemas"]["FleetTime"];
@@ -2437,7 +2492,7 @@ export interface components {
             url: string;
         };
         Interruption: {
-            labels: string[] | null;
+            labels: string[];
             resumed_by?: components["schemas"]["Resumed"];
             /** Format: int64 */
             unix_millis_request_time: number;
@@ -2460,20 +2515,20 @@ export interface components {
             }[];
         };
         Level: {
-            doors: components["schemas"]["Door"][] | null;
+            doors: components["schemas"]["Door"][];
             /** Format: double */
             elevation: number;
-            images: components["schemas"]["AffineImage"][] | null;
+            images: components["schemas"]["AffineImage"][];
             name: string;
-            nav_graphs: components["schemas"]["Graph"][] | null;
-            places: components["schemas"]["Place"][] | null;
+            nav_graphs: components["schemas"]["Graph"][];
+            places: components["schemas"]["Place"][];
             wall_graph: components["schemas"]["Graph"];
         };
         Lift: {
             /** Format: double */
             depth: number;
-            doors: components["schemas"]["Door"][] | null;
-            levels: string[] | null;
+            doors: components["schemas"]["Door"][];
+            levels: string[];
             name: string;
             /** Format: double */
             ref_x: number;
@@ -2494,8 +2549,8 @@ export interface components {
             request_type: number;
         };
         LiftState: {
-            available_floors: string[] | null;
-            available_modes: number[] | null;
+            available_floors: string[];
+            available_modes: number[];
             current_floor: string;
             /** Format: int32 */
             current_mode: number;
@@ -2559,7 +2614,7 @@ export interface components {
             admin: boolean;
         };
         Marker: {
-            labels: string[] | null;
+            labels: string[];
             /** Format: int64 */
             unix_millis_request_time: number;
         };
@@ -2752,7 +2807,7 @@ export interface components {
             limit: number;
             /** Format: int64 */
             offset: number;
-            order_by: string[] | null;
+            order_by: string[];
         };
         Param: {
             name: string;
@@ -2820,7 +2875,7 @@ export interface components {
         };
         PostScheduledTaskRequest: {
             except_dates?: string[] | null;
-            schedules: components["schemas"]["Schedule"][] | null;
+            schedules: components["schemas"]["Schedule"][];
             /** Format: date-time */
             start_from?: string | null;
             task_request: components["schemas"]["TaskRequest"];
@@ -2925,7 +2980,7 @@ export interface components {
             unsealed: number;
         };
         Resumed: {
-            labels: string[] | null;
+            labels: string[];
             /** Format: int64 */
             unix_millis_request_time?: number | null;
         };
@@ -2991,13 +3046,13 @@ export interface components {
         };
         ScheduledTask: {
             created_by: string;
-            except_dates: string[] | null;
+            except_dates: string[];
             /** Format: int64 */
             id: number;
             last_error?: string | null;
             /** Format: date-time */
             last_ran?: string | null;
-            schedules: components["schemas"]["Schedule"][] | null;
+            schedules: components["schemas"]["Schedule"][];
             /** Format: date-time */
             start_from?: string | null;
             task_request: unknown;
@@ -3038,7 +3093,7 @@ export interface components {
             version: string;
         };
         SkipRequest: {
-            labels: string[] | null;
+            labels: string[];
             undo?: components["schemas"]["Marker"];
             /** Format: int64 */
             unix_millis_request_time: number;
@@ -3158,6 +3213,14 @@ export interface components {
             unix_millis_finish_time?: number | null;
             /** Format: int64 */
             unix_millis_start_time?: number | null;
+        };
+        Thing: {
+            authz_grp: string;
+            id: string;
+            /** @enum {string} */
+            kind: "door" | "lift" | "dispenser" | "ingestor" | "beacon" | "fleet" | "rio";
+            /** Format: int64 */
+            unix_millis_heard: number;
         };
         Token: {
             /** @description Whether it may do everything */
@@ -5300,7 +5363,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["GroupAssignment"][] | null;
+                    "application/json": components["schemas"]["GroupAssignment"][];
                 };
             };
             /** @description Unauthorized */
@@ -5425,7 +5488,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string[] | null;
+                    "application/json": string[];
                 };
             };
             /** @description Unauthorized */
@@ -5646,7 +5709,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FleetPermission"][] | null;
+                    "application/json": components["schemas"]["FleetPermission"][];
                 };
             };
             /** @description Bad Request */
@@ -5865,6 +5928,130 @@ export interface operations {
             };
         };
     };
+    get_things_admin_things_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Thing"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+        };
+    };
+    forget_thing_admin_things__kind___id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+        };
+    };
     get_users_admin_users_get: {
         parameters: {
             query?: {
@@ -5890,7 +6077,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string[] | null;
+                    "application/json": string[];
                 };
             };
             /** @description Bad Request */
@@ -6496,6 +6683,78 @@ export interface operations {
             };
         };
     };
+    get_alerts_alerts_get: {
+        parameters: {
+            query?: {
+                /** @description defaults to 100 */
+                limit?: number;
+                /** @description defaults to 0 */
+                offset?: number;
+                /** @description common separated list of fields to order by, prefix with '-' to sort descendingly. */
+                order_by?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnsweredAlert"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHTTPValidationError"];
+                };
+            };
+        };
+    };
     create_new_alert_alerts_request_post: {
         parameters: {
             query?: never;
@@ -6834,7 +7093,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AlertRequest"][] | null;
+                    "application/json": components["schemas"]["AlertRequest"][];
                 };
             };
             /** @description Bad Request */
@@ -6907,7 +7166,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AlertRequest"][] | null;
+                    "application/json": components["schemas"]["AlertRequest"][];
                 };
             };
             /** @description Bad Request */
@@ -6975,7 +7234,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BeaconState"][] | null;
+                    "application/json": components["schemas"]["BeaconState"][];
                 };
             };
             /** @description Bad Request */
@@ -7496,7 +7755,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Dispenser"][] | null;
+                    "application/json": components["schemas"]["Dispenser"][];
                 };
             };
             /** @description Unauthorized */
@@ -7628,7 +7887,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Door"][] | null;
+                    "application/json": components["schemas"]["Door"][];
                 };
             };
             /** @description Unauthorized */
@@ -7898,7 +8157,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TaskFavorite"][] | null;
+                    "application/json": components["schemas"]["TaskFavorite"][];
                 };
             };
             /** @description Unauthorized */
@@ -8111,7 +8370,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FleetState"][] | null;
+                    "application/json": components["schemas"]["FleetState"][];
                 };
             };
             /** @description Bad Request */
@@ -8595,7 +8854,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Ingestor"][] | null;
+                    "application/json": components["schemas"]["Ingestor"][];
                 };
             };
             /** @description Unauthorized */
@@ -8727,7 +8986,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Lift"][] | null;
+                    "application/json": components["schemas"]["Lift"][];
                 };
             };
             /** @description Unauthorized */
@@ -8939,7 +9198,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FleetPermission"][] | null;
+                    "application/json": components["schemas"]["FleetPermission"][];
                 };
             };
             /** @description Unauthorized */
@@ -9002,7 +9261,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Rio"][] | null;
+                    "application/json": components["schemas"]["Rio"][];
                 };
             };
             /** @description Bad Request */
@@ -9145,7 +9404,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ScheduledTask"][] | null;
+                    "application/json": components["schemas"]["ScheduledTask"][];
                 };
             };
             /** @description Bad Request */
@@ -9638,7 +9897,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FoundEntry"][] | null;
+                    "application/json": components["schemas"]["FoundEntry"][];
                 };
             };
             /** @description Bad Request */
@@ -9730,7 +9989,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TaskState"][] | null;
+                    "application/json": components["schemas"]["TaskState"][];
                 };
             };
             /** @description Bad Request */
@@ -10491,7 +10750,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TaskRequest"][] | null;
+                    "application/json": components["schemas"]["TaskRequest"][];
                 };
             };
             /** @description Bad Request */
