@@ -304,7 +304,7 @@ func taskQueries(tasks int) []taskQueryRow {
 		{"by label", "label=" + url.QueryEscape("destination=place7")},
 	} {
 		for _, order := range [][2]string{
-			{"by id", ""}, {"newest first", "order_by=-unix_millis_start_time"}, {"oldest first", "order_by=unix_millis_start_time"},
+			{"none asked for", ""}, {"newest first", "order_by=-unix_millis_start_time"}, {"oldest first", "order_by=unix_millis_start_time"},
 		} {
 			all = append(all, taskQueryRow{which[0], order[0], strings.Trim(which[1]+"&"+order[1], "&"), "100"})
 		}
