@@ -122,7 +122,7 @@ async function furnish(s: Site) {
     { name: 'fleet-tasks', path: '/fleet/tasks', ready: row('supply') },
     { name: 'fleet-new-task', path: '/fleet/tasks?do=task', ready: dialog },
     { name: 'fleet-task', path: `/fleet/tasks/${encodeURIComponent(task)}` },
-    { name: 'fleet-doors', path: '/fleet/doors' },
+    { name: 'fleet-doors', path: '/fleet/doors', ready: (page: Page) => page.getByText('closed').first().waitFor() },
     { name: 'fleet-schedules', path: '/fleet/schedules', ready: row('lobby_floor') },
     { name: 'fleet-new-schedule', path: '/fleet/schedules?do=new', ready: dialog },
     { name: 'fleet-alerts', path: '/fleet/alerts' },
