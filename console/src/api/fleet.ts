@@ -71,14 +71,14 @@ export const fleetAPI = {
     call('post', '/fleet/scheduled_tasks/{task_id}/except_date', { path: { task_id: id }, body: { except_date } }),
   deleteSchedule: (id: number) => call('delete', '/fleet/scheduled_tasks/{task_id}', { path: { task_id: id } }),
 
-  alerts: async () => (await call('get', '/fleet/alerts/unresponded_requests', { query: { limit: 200 } })) ?? [],
+  alerts: () => call('get', '/fleet/alerts/unresponded_requests', { query: { limit: 200 } }),
   answer: (alert_id: string, response: string) =>
     call('post', '/fleet/alerts/request/{alert_id}/respond', { path: { alert_id }, query: { response } }),
   answerDelivery: (id: string, query: { category: string; tier: string; task_id: string; action: string; message: string }) =>
     call('post', '/fleet/delivery_alerts/{delivery_alert_id}/response', { path: { delivery_alert_id: id }, query: query as never }),
 
-  doors: async () => (await call('get', '/fleet/doors')) ?? [],
-  lifts: async () => (await call('get', '/fleet/lifts')) ?? [],
+  doors: () => call('get', '/fleet/doors'),
+  lifts: () => call('get', '/fleet/lifts'),
   moveDoor: (door_name: string, mode: number) =>
     call('post', '/fleet/doors/{door_name}/request', { path: { door_name }, body: { mode } }),
   callLift: (lift_name: string, body: BodyOf<'post', '/fleet/lifts/{lift_name}/request'>) =>

@@ -81,7 +81,7 @@ function AlertItem({ alert }: { alert: FleetAlert }) {
     },
   });
   const look = tones[alert.tier];
-  const more = (alert.alert_parameters ?? []).map((p) => `${p.name}: ${p.value}`).join(' · ');
+  const more = alert.alert_parameters.map((p) => `${p.name}: ${p.value}`).join(' · ');
   return (
     <li data-testid="alert">
       <Group justify="space-between" align="flex-start" gap="sm">
@@ -111,7 +111,7 @@ function AlertItem({ alert }: { alert: FleetAlert }) {
         </Stack>
         {may(me, 'fleet.alerts.respond') && (
           <Group gap="xs">
-            {(alert.responses_available ?? []).map((r, i) => (
+            {alert.responses_available.map((r, i) => (
               <Button
                 key={r}
                 size="compact-sm"

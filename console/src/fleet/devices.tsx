@@ -107,7 +107,7 @@ export function LiftControl({ lift, state }: { lift: Lift; state: LiftState | un
   const me = useMe();
   const stale = useStale(state?.lift_time.sec);
   const [floor, setFloor] = useState('');
-  const floors = state?.available_floors ?? lift.levels ?? [];
+  const floors = state?.available_floors ?? lift.levels;
   const to = floor === '' ? (floors.find((f) => f !== state?.current_floor) ?? '') : floor;
   const [wanted, setWanted] = useWanted((w) => state?.current_floor === w && state.door_state === 2);
   const call = useMutation({

@@ -44,7 +44,7 @@ export default function Doors() {
           ) : (
             <div className={classes.cards}>
               {(lifts.data ?? []).map((l) => (
-                <Panel key={l.name} title={l.name} hint={(l.levels ?? []).join(' · ')} actions={<LiftStatus state={liftStates.get(l.name)} />}>
+                <Panel key={l.name} title={l.name} hint={l.levels.join(' · ')} actions={<LiftStatus state={liftStates.get(l.name)} />}>
                   <LiftControl lift={l} state={liftStates.get(l.name)} />
                 </Panel>
               ))}

@@ -23,9 +23,9 @@ export function boundsOf(level: Level, images: readonly View[]): View {
     xs.push(x);
     ys.push(-y);
   };
-  for (const v of (level.nav_graphs ?? []).flatMap((g) => g.vertices ?? [])) put(v.x, v.y);
-  for (const v of level.wall_graph.vertices ?? []) put(v.x, v.y);
-  for (const p of level.places ?? []) put(p.x, p.y);
+  for (const v of level.nav_graphs.flatMap((g) => g.vertices)) put(v.x, v.y);
+  for (const v of level.wall_graph.vertices) put(v.x, v.y);
+  for (const p of level.places) put(p.x, p.y);
   for (const i of images) {
     xs.push(i.x, i.x + i.w);
     ys.push(i.y, i.y + i.h);

@@ -51,13 +51,13 @@ export default function FleetMap() {
 function Building({ map }: { map: BuildingMap }) {
   const [filters, change] = useFilters(defaults);
   const { robots, names, query } = useFleets();
-  const levels = useMemo(() => map.levels ?? [], [map]);
+  const levels = useMemo(() => map.levels, [map]);
   const busiest = levels.find((l) => robots.some((r) => r.location?.map === l.name && r.status === 'working')) ?? levels[0];
   const [first, setFirst] = useState<string>();
   if (first === undefined && query.data !== undefined) setFirst(busiest?.name);
   const level = levels.find((l) => l.name === filters.level) ?? levels.find((l) => l.name === first) ?? levels[0];
-  const lifts = useMemo(() => map.lifts ?? [], [map]);
-  const doors = useMemo(() => levels.flatMap((l) => l.doors ?? []), [levels]);
+  const lifts = useMemo(() => map.lifts, [map]);
+  const doors = useMemo(() => levels.flatMap((l) => l.doors), [levels]);
   const doorStates = useDoorStates(useMemo(() => doors.map((d) => d.name), [doors]));
   const liftStates = useLiftStates(useMemo(() => lifts.map((l) => l.name), [lifts]));
   const now = useSiteNow();
@@ -67,7 +67,7 @@ function Building({ map }: { map: BuildingMap }) {
     (what: string): string | undefined => {
       const [kind, name = ''] = split(what);
       if (kind === 'robot') return robots.find((r) => r.id === name)?.location?.map;
-      if (kind === 'door') return levels.find((l) => (l.doors ?? []).some((d) => d.name === name))?.name;
+      if (kind === 'door') return levels.find((l) => l.doors.some((d) => d.name === name))?.name;
       if (kind === 'place') return destinationsOf(map).find((p) => p.name === name)?.level;
       return undefined;
     },
@@ -109,7 +109,7 @@ function Building({ map }: { map: BuildingMap }) {
           />
           <Text size="xs" c="dimmed">
             {map.name}
-            {pictures.length === 0 && (level.images ?? []).length > 0 ? ' · floor plan not loaded' : ''}
+            {pictures.length === 0 && level.images.length > 0 ? ' · floor plan not loaded' : ''}
           </Text>
         </Group>
         <Plan
@@ -152,7 +152,7 @@ function Building({ map }: { map: BuildingMap }) {
                 {filters.list === 'doors' && (
                   <Entries>
                     {lifts.map((l) => (
-                      <Entry key={l.name} name={l.name} note={(l.levels ?? []).join(', ')} onSelect={() => select(`lift:${l.name}`)}>
+                      <Entry key={l.name} name={l.name} note={l.levels.join(', ')} onSelect={() => select(`lift:${l.name}`)}>
                         <LiftStatus state={liftStates.get(l.name)} />
                       </Entry>
                     ))}
@@ -230,7 +230,7 @@ function Selected({ map, what, robots, doorStates, liftStates, follow, onFollow 
     }
   }
   if (kind === 'door') {
-    const door = (map.levels ?? []).flatMap((l) => l.doors ?? []).find((d) => d.name === name);
+    const door = map.levels.flatMap((l) => l.doors).find((d) => d.name === name);
     if (door !== undefined) {
       const state = doorStates.get(name);
       return (
@@ -244,7 +244,7 @@ function Selected({ map, what, robots, doorStates, liftStates, follow, onFollow 
     }
   }
   if (kind === 'lift') {
-    const lift = (map.lifts ?? []).find((l) => l.name === name);
+    const lift = map.lifts.find((l) => l.name === name);
     if (lift !== undefined) {
       const state = liftStates.get(name);
       return (
@@ -362,7 +362,7 @@ function usePictures(level: Level | undefined): readonly Picture[] {
   useEffect(() => {
     if (level === undefined) return undefined;
     let gone = false;
-    for (const image of level.images ?? []) {
+    for (const image of level.images) {
       // The map names them by the public address; here they come from where the page came from.
       const src = new URL(image.data, window.location.href).pathname;
       const picture = new Image();

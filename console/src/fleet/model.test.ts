@@ -107,7 +107,7 @@ describe('destinations', () => {
             { vertices: [node(''), node('dock', [{ name: 'is_charger', value_bool: true }]), node('shelf', [{ name: 'pickup_dispenser', value_string: 'd1' }])] },
           ],
         },
-        { name: 'L2', nav_graphs: null },
+        { name: 'L2', nav_graphs: [] },
       ],
     } as unknown as BuildingMap;
     expect(destinationsOf(map)).toEqual([

@@ -214,9 +214,9 @@ export interface Destination {
 export function destinationsOf(map: BuildingMap | undefined): Destination[] {
   const found = new Map<string, Destination>();
   for (const level of map?.levels ?? []) {
-    for (const node of (level.nav_graphs ?? []).flatMap((g) => g.vertices ?? [])) {
+    for (const node of level.nav_graphs.flatMap((g) => g.vertices)) {
       if (node.name === '' || found.has(node.name)) continue;
-      const param = (name: string) => (node.params ?? []).find((p) => p.name === name);
+      const param = (name: string) => node.params.find((p) => p.name === name);
       found.set(node.name, {
         name: node.name,
         level: level.name,

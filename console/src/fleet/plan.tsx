@@ -243,23 +243,23 @@ export function Plan(props: Props) {
 /** What does not move, or only now and then. */
 const Building = memo(
   function Building({ level, lifts, pictures, doorStates, liftStates, selected }: Props) {
-    const lanes = (level.nav_graphs ?? []).flatMap((g) =>
-      (g.edges ?? []).map((e) => {
-        const [a, b] = [g.vertices?.[e.v1_idx], g.vertices?.[e.v2_idx]];
+    const lanes = level.nav_graphs.flatMap((g) =>
+      g.edges.map((e) => {
+        const [a, b] = [g.vertices[e.v1_idx], g.vertices[e.v2_idx]];
         return a && b ? `M${a.x} ${-a.y}L${b.x} ${-b.y}` : '';
       }),
     );
-    const walls = (level.wall_graph.edges ?? []).map((e) => {
-      const [a, b] = [level.wall_graph.vertices?.[e.v1_idx], level.wall_graph.vertices?.[e.v2_idx]];
+    const walls = level.wall_graph.edges.map((e) => {
+      const [a, b] = [level.wall_graph.vertices[e.v1_idx], level.wall_graph.vertices[e.v2_idx]];
       return a && b ? `M${a.x} ${-a.y}L${b.x} ${-b.y}` : '';
     });
     const chargers = new Set(
-      (level.nav_graphs ?? []).flatMap((g) =>
-        (g.vertices ?? []).filter((v) => (v.params ?? []).some((p) => p.name === 'is_charger' && p.value_bool)).map((v) => v.name),
+      level.nav_graphs.flatMap((g) =>
+        g.vertices.filter((v) => v.params.some((p) => p.name === 'is_charger' && p.value_bool)).map((v) => v.name),
       ),
     );
-    const named = new Map((level.places ?? []).map((p) => [p.name, p]));
-    for (const v of (level.nav_graphs ?? []).flatMap((g) => g.vertices ?? [])) {
+    const named = new Map(level.places.map((p) => [p.name, p]));
+    for (const v of level.nav_graphs.flatMap((g) => g.vertices)) {
       if (v.name !== '' && !named.has(v.name)) named.set(v.name, { ...v, yaw: 0, position_tolerance: 0, yaw_tolerance: 0 });
     }
     return (
@@ -278,7 +278,7 @@ const Building = memo(
         {pictures.length === 0 && <path d={walls.join('')} className={classes.walls} />}
         <path d={lanes.join('')} className={classes.lanes} />
         {lifts
-          .filter((l) => (l.levels ?? []).includes(level.name))
+          .filter((l) => l.levels.includes(level.name))
           .map((l) => {
             const state = liftStates.get(l.name);
             const here = state?.current_floor === level.name;
@@ -291,7 +291,7 @@ const Building = memo(
                   height={l.depth}
                   transform={`translate(${l.ref_x} ${-l.ref_y}) rotate(${(-l.ref_yaw * 180) / Math.PI})`}
                 />
-                {(l.doors ?? []).map((d) => (
+                {l.doors.map((d) => (
                   <line key={d.name} x1={d.v1_x} y1={-d.v1_y} x2={d.v2_x} y2={-d.v2_y} data-mode={here ? state.door_state : 0} className={classes.door} />
                 ))}
                 <text x={l.ref_x} y={-l.ref_y} className={classes.liftName}>
@@ -300,7 +300,7 @@ const Building = memo(
               </g>
             );
           })}
-        {(level.doors ?? []).map((d) => {
+        {level.doors.map((d) => {
           const mode = doorStates.get(d.name)?.current_mode.value;
           return (
             <g key={d.name} data-pick={`door:${d.name}`} data-selected={selected === `door:${d.name}`} className={classes.pick}>

@@ -129,7 +129,7 @@ function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
       notifications.show({ message: `${about} is not scheduled any more.`, color: 'pine' });
     },
   });
-  const except = scheduled.except_dates ?? [];
+  const except = scheduled.except_dates;
   return (
     <Row>
       <Table.Td maw={260}>
@@ -143,7 +143,7 @@ function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
         )}
       </Table.Td>
       <Table.Td maw={320}>
-        <Text size="sm">{inWords(scheduled.schedules ?? [])}</Text>
+        <Text size="sm">{inWords(scheduled.schedules)}</Text>
         <Text size="xs" c="dimmed">
           {[
             scheduled.start_from ? `from ${moment(scheduled.start_from)}` : '',
@@ -196,7 +196,7 @@ function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
           onConfirm={() => remove.mutate()}
           onClose={() => setAsking(undefined)}
         >
-          It runs {inWords(scheduled.schedules ?? [])}; it will not run again. Tasks that were sent already stay. To leave out one day, choose
+          It runs {inWords(scheduled.schedules)}; it will not run again. Tasks that were sent already stay. To leave out one day, choose
           that instead.
         </Confirm>
       </Table.Td>
@@ -250,13 +250,13 @@ function NewSchedule({ onClose }: { onClose: () => void }) {
 }
 
 function EditSchedule({ scheduled, onClose }: { scheduled: ScheduledTask; onClose: () => void }) {
-  const known = recurrenceOf(scheduled.schedules ?? [], scheduled.start_from, scheduled.until);
+  const known = recurrenceOf(scheduled.schedules, scheduled.start_from, scheduled.until);
   const [plan, setPlan] = useState<Plan>({ order: orderOf(requestOf(scheduled)), when: known ?? noRecurrence });
   return (
     <Stack gap="md">
       {known === undefined && (
         <Text size="sm" c="dimmed">
-          It runs {inWords(scheduled.schedules ?? [])}, which this form has no field for: saving replaces that.
+          It runs {inWords(scheduled.schedules)}, which this form has no field for: saving replaces that.
         </Text>
       )}
       <ScheduleForm plan={plan} onChange={setPlan} onClose={onClose} onSaved={() => undefined} scheduled={scheduled} />

@@ -448,7 +448,7 @@ function About({ task }: { task: Task }) {
         ['Started', task.unix_millis_start_time ? moment(task.unix_millis_start_time) : '–'],
         [isOver(task.status) ? 'Ended' : 'Ends about', task.unix_millis_finish_time ? moment(task.unix_millis_finish_time) : '–'],
         ...(isUrgent(booking.priority) ? [['Priority', 'urgent'] as const] : []),
-        ...(marker ? [[task.killed ? 'Killed by' : 'Cancelled by', (marker.labels ?? []).join(', ') || '–'] as const] : []),
+        ...(marker ? [[task.killed ? 'Killed by' : 'Cancelled by', marker.labels.join(', ') || '–'] as const] : []),
         ...((booking.labels ?? []).length > 0 ? [['Labels', (booking.labels ?? []).join(', ')] as const] : []),
       ]}
     />
