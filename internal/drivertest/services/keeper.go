@@ -31,7 +31,13 @@ stop() {
 		kill -s TERM 0
 		wait
 	fi
-	rm -rf "$dir"
+	# What a preparation started may outlive it by a moment, and write while we remove.
+	tries=0
+	until rm -rf "$dir" 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || exit 1
+		sleep 0.05
+	done
 	exit 0
 }
 trap stop TERM INT HUP
