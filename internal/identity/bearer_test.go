@@ -270,6 +270,13 @@ func TestSubjectClaims(t *testing.T) {
 			t.Errorf("%v: %+v, %v", c.claims, caller, err)
 		}
 	}
+	// A claim that is not listed names nobody.
+	issuer.SubjectClaims = issuer.SubjectClaims[:1]
+	s = newSite(t, Config{Issuers: []Issuer{issuer}})
+	namespaced := s.claims(map[string]any{"sub": "stub", "preferred_username": nil, "https://x.test/preferred_username": "ben"})
+	if caller, err := s.ask(t, sign(t, jose.RS256, k.rsa, nil, namespaced)); !errors.Is(err, ErrBadToken) {
+		t.Errorf("a claim that is not listed: %+v, %v", caller, err)
+	}
 }
 
 func TestRoleClaim(t *testing.T) {
