@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -105,6 +106,8 @@ func (f *fleetPart) depend(checks *httpapi.Checks) {
 
 func (f *fleetPart) beside(server *httpapi.Server) {
 	server.Handle(f.prefix+"/socket.io/", f.live.Handler())
+	// Adapters whose address ends with a slash are refused at the handshake, not led elsewhere.
+	server.Handle(f.prefix+"/_internal/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 }
 
 // Run runs the service, its live connections, the ways to ROS and the simulated site.
