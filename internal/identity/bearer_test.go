@@ -2,8 +2,11 @@ package identity
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"maps"
@@ -238,6 +241,29 @@ func TestSharedSecretAndKeyFile(t *testing.T) {
 		if _, err := s.ask(t, c.token); (err == nil) != c.good {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestShortSecret takes a token that was signed elsewhere with the secret that the original begins with.
+func TestShortSecret(t *testing.T) {
+	t.Parallel()
+	stub := Issuer{Issuer: "stub", HS256Secret: "rmfisawesome", ShortSecret: true, Audiences: []string{"rmf_api_server"}, SubjectClaims: []string{"preferred_username"}}
+	s := newSite(t, Config{Issuers: []Issuer{stub}})
+	head, claims := b64(map[string]any{"alg": "HS256", "typ": "JWT"}), b64(map[string]any{
+		"sub": "stub", "preferred_username": "admin", "iat": 1516239022, "aud": "rmf_api_server", "iss": "stub", "exp": 2051222400,
+	})
+	mac := hmac.New(sha256.New, []byte("rmfisawesome"))
+	mac.Write([]byte(head + "." + claims))
+	token := head + "." + claims + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	if c, err := s.ask(t, token); err != nil || c.Subject != "admin" || c.Issuer != "stub" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := s.ask(t, token[:len(token)-2]+"AA"); !errors.Is(err, ErrBadToken) {
+		t.Errorf("another signature: %v", err)
+	}
+	stub.ShortSecret = false
+	if _, err := newIssuer(stub, time.Now, nil); err == nil {
+		t.Error("a short secret was taken without being asked to")
 	}
 }
 

@@ -42,6 +42,8 @@ func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at ne
 	people := "" // the embedded provider's
 	if issuers := p.cfg.Identity.Issuers; len(issuers) > 0 {
 		people = issuers[0].Issuer
+	} else if c.StubLogin {
+		people = stubName
 	}
 	f := &fleetPart{platform: p, prefix: prefix}
 	if f.Service, err = fleet.New(fleet.Config{
