@@ -39,6 +39,7 @@ type commands struct {
 	Doctor   doctorCommand   `cmd:"" help:"Look for what is misconfigured, and say how to mend it."`
 	Audit    auditCommands   `cmd:"" help:"Verify the audit log."`
 	Migrate  migrateCommands `cmd:"" help:"Look at the database's schema, and bring it up to date."`
+	Import   importCommands  `cmd:"" help:"Take over what a service that Lodge replaces has stored."`
 	Simulate simulateCommand `cmd:"" help:"Pretend to be a system that Lodge works with."`
 }
 

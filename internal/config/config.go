@@ -169,6 +169,7 @@ type DP struct {
 // Fleet configures the fleet part.
 type Fleet struct {
 	OpenPermissions bool           `key:"open_permissions" default:"false" help:"Let everybody who can log in command robots, doors and lifts, as the original does. Warned about while on."`
+	StubLogin       bool           `key:"stub_login" default:"false" help:"Believe the two tokens, of admin and user, that the stock dashboard has built in. Everybody knows them: for development on a loopback address alone, and warned about while on."`
 	TimeZone        string         `key:"time_zone" default:"UTC" help:"The time zone of schedules, such as Europe/Berlin."`
 	UseSimTime      bool           `key:"use_sim_time" default:"false" help:"Take the time from the ROS topic /clock."`
 	TaskAPITimeout  time.Duration  `key:"task_api_timeout" default:"5s" help:"How long to wait for RMF's answer to a task request."`

@@ -114,6 +114,7 @@ func (l *loader) loadOriginals(environ []string, dotenv string) {
 	o.store()
 	o.issuer()
 	o.key()
+	o.rmf()
 	o.authorities()
 	for _, name := range sortedKeys(ignored()) {
 		if o.get(name) != "" {

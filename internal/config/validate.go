@@ -178,6 +178,9 @@ func (l *loader) validateHub() {
 }
 
 func (l *loader) validateFleet() {
+	if l.Fleet.StubLogin {
+		l.validateStub()
+	}
 	if _, err := time.LoadLocation(l.Fleet.TimeZone); err != nil {
 		l.fail("%s: %q is not a time zone such as Europe/Berlin", l.place("fleet.time_zone"), l.Fleet.TimeZone)
 	}
@@ -187,6 +190,20 @@ func (l *loader) validateFleet() {
 	if text := l.Fleet.Rosbridge.URL; text != "" {
 		if u, err := url.Parse(text); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
 			l.fail("%s: not an address such as ws://127.0.0.1:9090", l.place("fleet.rosbridge.url"))
+		}
+	}
+}
+
+// validateStub keeps the login that everybody knows away from every network.
+func (l *loader) validateStub() {
+	addresses := map[string]string{"listen": ""}
+	addresses["listen"], _, _ = net.SplitHostPort(l.Listen)
+	if u, err := url.Parse(l.PublicURL); err == nil && l.PublicURL != "" {
+		addresses["public_url"] = u.Hostname()
+	}
+	for key, host := range addresses {
+		if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			l.fail("%s: everybody knows the tokens that it believes, so %s must be a loopback address", l.place("fleet.stub_login"), key)
 		}
 	}
 }

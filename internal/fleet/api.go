@@ -47,6 +47,9 @@ func (s *Service) route(method, path string, action access.Action, at where, han
 	return httpapi.Route{
 		Method: method, Path: path, Action: string(action), InService: true, Doc: doc,
 		Handle: func(w http.ResponseWriter, r *http.Request) error {
+			if reserved(r.Context()) {
+				return errReserved
+			}
 			if action != access.Self {
 				group, err := at.group(r)
 				if err != nil {

@@ -396,7 +396,7 @@ func (s *Service) handleDoorRequest(w http.ResponseWriter, r *http.Request) erro
 		RequesterID   string   `json:"requester_id"`
 		DoorName      string   `json:"door_name"`
 		RequestedMode DoorMode `json:"requested_mode"`
-	}{rosTime(s.rmfNow()), s.requester(r.Context()), q.Name, DoorMode{q.Body.Mode}})
+	}{rosTime(s.rmfTime()), s.requester(r.Context()), q.Name, DoorMode{q.Body.Mode}})
 	if err := s.recordCommand(r.Context(), ControlDoors, "doors/"+q.Name, "mode "+number(q.Body.Mode), rosFault(err)); err != nil {
 		return err
 	}
@@ -413,7 +413,7 @@ func (s *Service) handleLiftRequest(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	at := rosTime(s.rmfNow())
+	at := rosTime(s.rmfTime())
 	for _, session := range append([]string{s.requester(r.Context())}, q.Body.AdditionalSessionIDs...) {
 		err = s.ros.Publish(r.Context(), topicLiftRequests, struct {
 			LiftName         string `json:"lift_name"`

@@ -106,7 +106,7 @@ type BeaconState struct {
 type Rio struct {
 	ID   string         `json:"id"`
 	Type string         `json:"type"`
-	Data fastapi.Object `json:"data"`
+	Data fastapi.Object `json:"data" nullable:"false"`
 }
 
 // FireAlarmTriggerState is the last that was heard of the fire alarm.

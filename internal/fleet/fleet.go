@@ -155,7 +155,7 @@ type Service struct {
 	calls   *calls
 	maps    *mapCache
 	adapter *adapter.Server
-	// clock is the last time that /clock told, in milliseconds.
+	// clock is the last time that /clock told, in nanoseconds.
 	clock atomic.Int64
 	// wakeSchedules tells the scheduler that there is something new.
 	wakeSchedules chan struct{}
@@ -229,13 +229,16 @@ func (s *Service) Mount() httpapi.Mount {
 // Adapters is how many fleet adapters are connected here.
 func (s *Service) Adapters() int { return s.adapter.Connections() }
 
-// rmfNow is the time as RMF has it, in milliseconds: with sim time 0 until the clock was heard.
-func (s *Service) rmfNow() int64 {
+// rmfTime is the time as RMF has it: with sim time the epoch until the clock was heard.
+func (s *Service) rmfTime() time.Time {
 	if s.cfg.SimTime {
-		return s.clock.Load()
+		return time.Unix(0, s.clock.Load())
 	}
-	return s.now().UnixMilli()
+	return s.now()
 }
+
+// rmfNow is rmfTime in milliseconds.
+func (s *Service) rmfNow() int64 { return s.rmfTime().UnixMilli() }
 
 // errNoRos is what commands answer while ROS cannot be reached.
 var errNoRos = fault.New(fault.Unavailable, "the ROS bridge is not connected")

@@ -120,6 +120,11 @@ func (s *Service) recordCommand(ctx context.Context, action access.Action, objec
 	}))
 }
 
+// errReserved refuses names that the original keeps for itself, and that nobody can be entered under.
+var errReserved = fault.New(fault.Unauthenticated, "Usernames cannot begin with _")
+
+func reserved(ctx context.Context) bool { return strings.HasPrefix(callerName(ctx), "_") }
+
 // callerName is the caller's name as rows and RMF know it.
 func callerName(ctx context.Context) string {
 	if c := access.CallerFrom(ctx); c != nil {

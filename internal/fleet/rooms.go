@@ -188,6 +188,9 @@ func (s *Service) Authenticate(r *http.Request, auth json.RawMessage) (context.C
 	if caller == nil {
 		return ctx, fault.New(fault.Unauthenticated, "Not authenticated")
 	}
+	if reserved(ctx) {
+		return ctx, errReserved
+	}
 	// What browsers send by themselves, any page can make them send.
 	ambient := caller.Credential.Kind == "session" || caller.Credential.Kind == "header"
 	if origin := r.Header.Get("Origin"); ambient && origin != "" && !strings.EqualFold(origin, httpapi.PublicURL(r)) {

@@ -98,8 +98,10 @@ func TestAuthenticateLive(t *testing.T) {
 		noError(t, err)
 		return r
 	}
+	s.as("_anna", "GET", "/user", "").says(t, 401, "Usernames cannot begin with _")
 	for auth, good := range map[string]bool{
-		`{"token":"` + token(t, "anna") + `"}`: true, `{"token":"bogus"}`: false, `{"token":""}`: false, `{}`: false, ``: false, `[]`: false, `7`: false, `{"token":7}`: false,
+		`{"token":"` + token(t, "_anna") + `"}`: false,
+		`{"token":"` + token(t, "anna") + `"}`:  true, `{"token":"bogus"}`: false, `{"token":""}`: false, `{}`: false, ``: false, `[]`: false, `7`: false, `{"token":7}`: false,
 	} {
 		ctx, err := s.svc.Authenticate(request(), json.RawMessage(auth))
 		if (err == nil) != good || good && access.CallerFrom(ctx).Name != "anna" {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"lodge/internal/database"
@@ -273,15 +274,17 @@ func (s *Service) takeClock(msg json.RawMessage) error {
 		Clock Time `json:"clock"`
 	}](msg)
 	if err == nil {
-		s.clock.Store(int64(m.Clock.Sec)*1000 + int64(m.Clock.Nanosec)/1_000_000)
+		s.clock.Store(m.Clock.time().UnixNano())
 	}
 	return err
 }
 
 // rosTime is a time as ROS has it.
-func rosTime(millis int64) Time {
-	return Time{Sec: int32(millis / 1000), Nanosec: uint32(millis % 1000 * 1_000_000)} // until 2038, as ROS
+func rosTime(at time.Time) Time {
+	return Time{Sec: int32(at.Unix()), Nanosec: uint32(at.Nanosecond())} // until 2038, as ROS
 }
+
+func (t Time) time() time.Time { return time.Unix(int64(t.Sec), int64(t.Nanosec)) }
 
 // storeAnswer writes the answer to an alert down and tells of it. record, if not nil, writes the
 // audit record.

@@ -126,7 +126,7 @@ type taskRefusal struct {
 
 // RobotCommissionResponse is RMF's answer about a commission.
 type RobotCommissionResponse struct {
-	Commission                 *CommissionResult `json:"commission"`
+	Commission                 *CommissionResult `json:"commission" nullable:"false"`
 	PendingDispatchTasksPolicy *CommissionResult `json:"pending_dispatch_tasks_policy" required:"false"`
 	PendingDirectTasksPolicy   *CommissionResult `json:"pending_direct_tasks_policy" required:"false"`
 }

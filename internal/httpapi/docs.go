@@ -14,10 +14,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-//go:embed docs.html docs.css
+//go:embed docs.html docs.css oauth2-redirect.html
 var docsFiles embed.FS
 
-// documentRoutes are what every prefix has beside its mounts: openapi.json and docs. They are made
+// documentRoutes are what every prefix has beside its mounts: openapi.json and its pages. They are made
 // at the first request, when all mounts are known.
 func (s *Server) documentRoutes(t *tree) []Route {
 	document := sync.OnceValues(func() (*rendered, error) { return render(s.documentFor(t)) })
@@ -30,9 +30,17 @@ func (s *Server) documentRoutes(t *tree) []Route {
 			return write(w, r, d)
 		}
 	}
-	css, err := docsFiles.ReadFile("docs.css")
-	if err != nil {
-		panic(err) // it is embedded
+	file := func(name, media string) Handler {
+		text, err := docsFiles.ReadFile(name)
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		return func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", media+"; charset=utf-8")
+			w.Header().Set("Cache-Control", "max-age=3600")
+			_, err := w.Write(text)
+			return err
+		}
 	}
 	asJSON := func(w http.ResponseWriter, _ *http.Request, d *rendered) error {
 		w.Header().Set("Cache-Control", "no-cache")
@@ -41,16 +49,13 @@ func (s *Server) documentRoutes(t *tree) []Route {
 	asPage := func(w http.ResponseWriter, r *http.Request, d *rendered) error {
 		return d.page(w, strings.HasSuffix(r.URL.Path, "/"))
 	}
-	asStyle := func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		w.Header().Set("Cache-Control", "max-age=3600")
-		_, err := w.Write(css)
-		return err
-	}
 	return []Route{
 		{Method: "GET", Path: "/openapi.json", Action: Public, Handle: serve(asJSON)},
 		{Method: "GET", Path: "/docs", Action: Public, Handle: serve(asPage)},
-		{Method: "GET", Path: "/docs/docs.css", Action: Public, Handle: asStyle},
+		{Method: "GET", Path: "/docs/docs.css", Action: Public, Handle: file("docs.css", "text/css")},
+		// The other addresses that a server of FastAPI has for the same.
+		{Method: "GET", Path: "/redoc", Action: Public, Handle: serve(asPage)},
+		{Method: "GET", Path: "/docs/oauth2-redirect", Action: Public, Handle: file("oauth2-redirect.html", "text/html")},
 	}
 }
 
@@ -156,6 +161,9 @@ func schemaText(s *huma.Schema) string {
 	if s.Ref != "" {
 		return s.Ref[strings.LastIndexByte(s.Ref, '/')+1:]
 	}
+	if len(s.AnyOf) > 0 {
+		return schemaText(s.AnyOf[0])
+	}
 	if s.Type == huma.TypeArray {
 		return "list of " + schemaText(s.Items)
 	}
@@ -203,6 +211,10 @@ func anchor(s *huma.Schema) string {
 	for s != nil {
 		if s.Ref != "" {
 			return s.Ref[strings.LastIndexByte(s.Ref, '/')+1:]
+		}
+		if len(s.AnyOf) > 0 {
+			s = s.AnyOf[0]
+			continue
 		}
 		s = s.Items
 	}

@@ -36,7 +36,8 @@ func (s *Server) newDocument(m Mount) *document {
 			Components: &huma.Components{Schemas: reg.Registry, SecuritySchemes: map[string]*huma.SecurityScheme{
 				"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of a trusted issuer, or a service token"},
 				"cookie": {Type: "apiKey", In: "cookie", Name: "lodge_session", Description: "The session of the browser; writes need a same-origin request"},
-				"oidc":   {Type: "openIdConnect", OpenIDConnectURL: s.cfg.OpenIDConnectURL},
+				// Under the name that clients of FastAPI's servers know.
+				"OpenIdConnect": {Type: "openIdConnect", OpenIDConnectURL: s.cfg.OpenIDConnectURL},
 			}},
 		},
 	}
@@ -56,6 +57,7 @@ func (s *Server) documentFor(t *tree) *document {
 			d.add(m, route, strings.TrimPrefix(m.Prefix, t.prefix)+route.Path)
 		}
 	}
+	d.registry.tellNulls()
 	return d
 }
 
@@ -99,7 +101,7 @@ func (d *document) operation(m Mount, route Route) *huma.Operation {
 		op.Tags = []string{m.Name}
 	}
 	if route.Action != Public {
-		op.Security = []map[string][]string{{"bearer": {}}, {"cookie": {}}, {"oidc": {}}}
+		op.Security = []map[string][]string{{"bearer": {}}, {"cookie": {}}, {"OpenIdConnect": {}}}
 	}
 	if doc.Request != nil {
 		p, err := newPlan(reflect.TypeOf(doc.Request), d.registry)

@@ -62,7 +62,7 @@ func TestOpenAPIGolden(t *testing.T) {
 	h := newServer(t, Config{}, sampleMounts()...).Handler()
 	for path, golden := range map[string]string{
 		"/openapi.json": "openapi-root.json", "/things/openapi.json": "openapi-things.json",
-		"/docs": "docs-root.html", "/things/docs/": "docs-things.html",
+		"/docs": "docs-root.html", "/redoc": "docs-root.html", "/things/docs/": "docs-things.html",
 	} {
 		w := do(h, "GET", path)
 		if w.Code != http.StatusOK {

@@ -23,7 +23,7 @@ type Me struct {
 	Roles      []access.Role `json:"roles" nullable:"false" doc:"Those given in Lodge and those of the token"`
 	Credential Credential    `json:"credential"`
 	// Actions lets the console show what the caller may use, and nothing else.
-	Actions map[string][]access.Group `json:"actions" doc:"What the caller may do, and on which groups; * is all of them"`
+	Actions map[string][]access.Group `json:"actions" nullable:"false" doc:"What the caller may do, and on which groups; * is all of them"`
 }
 
 // Credential says how the caller was recognised.

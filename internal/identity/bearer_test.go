@@ -2,8 +2,11 @@ package identity
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"maps"
@@ -241,6 +244,29 @@ func TestSharedSecretAndKeyFile(t *testing.T) {
 	}
 }
 
+// TestShortSecret takes a token that was signed elsewhere with the secret that the original begins with.
+func TestShortSecret(t *testing.T) {
+	t.Parallel()
+	stub := Issuer{Issuer: "stub", HS256Secret: "rmfisawesome", ShortSecret: true, Audiences: []string{"rmf_api_server"}, SubjectClaims: []string{"preferred_username"}}
+	s := newSite(t, Config{Issuers: []Issuer{stub}})
+	head, claims := b64(map[string]any{"alg": "HS256", "typ": "JWT"}), b64(map[string]any{
+		"sub": "stub", "preferred_username": "admin", "iat": 1516239022, "aud": "rmf_api_server", "iss": "stub", "exp": 2051222400,
+	})
+	mac := hmac.New(sha256.New, []byte("rmfisawesome"))
+	mac.Write([]byte(head + "." + claims))
+	token := head + "." + claims + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	if c, err := s.ask(t, token); err != nil || c.Subject != "admin" || c.Issuer != "stub" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := s.ask(t, token[:len(token)-2]+"AA"); !errors.Is(err, ErrBadToken) {
+		t.Errorf("another signature: %v", err)
+	}
+	stub.ShortSecret = false
+	if _, err := newIssuer(stub, time.Now, nil); err == nil {
+		t.Error("a short secret was taken without being asked to")
+	}
+}
+
 // People may be told apart by their user name instead of sub.
 func TestSubjectClaims(t *testing.T) {
 	t.Parallel()
@@ -269,6 +295,13 @@ func TestSubjectClaims(t *testing.T) {
 		if err != nil || caller.Subject != c.want {
 			t.Errorf("%v: %+v, %v", c.claims, caller, err)
 		}
+	}
+	// A claim that is not listed names nobody.
+	issuer.SubjectClaims = issuer.SubjectClaims[:1]
+	s = newSite(t, Config{Issuers: []Issuer{issuer}})
+	namespaced := s.claims(map[string]any{"sub": "stub", "preferred_username": nil, "https://x.test/preferred_username": "ben"})
+	if caller, err := s.ask(t, sign(t, jose.RS256, k.rsa, nil, namespaced)); !errors.Is(err, ErrBadToken) {
+		t.Errorf("a claim that is not listed: %+v, %v", caller, err)
 	}
 }
 

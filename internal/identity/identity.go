@@ -62,6 +62,8 @@ type Issuer struct {
 	JWKSURL       string
 	PublicKeyFile string
 	HS256Secret   secret.String
+	// ShortSecret lets the secret be shorter than is safe. For development.
+	ShortSecret bool
 	// ClientID and ClientSecret are Lodge's own there, for logging in with a browser.
 	ClientID     string
 	ClientSecret secret.String

@@ -130,10 +130,13 @@ func (is *issuer) setKeys(log *slog.Logger) error {
 		is.keys = static(keys)
 		is.nameAfter("key:" + thumbprint(keys[0]))
 	case is.HS256Secret != "":
-		if len(is.HS256Secret) < minSecret {
+		key := []byte(is.HS256Secret.Reveal())
+		if len(key) < minSecret && !is.ShortSecret {
 			return fmt.Errorf("the hs256_secret is too short: it needs at least %d bytes, such as the output of `openssl rand -hex 32`", minSecret)
 		}
-		is.keys = static([]jose.JSONWebKey{{Key: []byte(is.HS256Secret.Reveal())}})
+		// The library takes no short keys. HMAC fills them up with zeros anyway.
+		key = append(key, make([]byte, max(0, minSecret-len(key)))...)
+		is.keys = static([]jose.JSONWebKey{{Key: key}})
 		is.nameAfter("secret:hs256")
 	case is.Keys != nil:
 		if is.Issuer.Issuer == "" {

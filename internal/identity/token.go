@@ -36,7 +36,7 @@ type Token struct {
 	Name      string         `json:"name" example:"analysis-7"`
 	Roles     []access.Role  `json:"roles" nullable:"false"`
 	Admin     bool           `json:"admin" doc:"Whether it may do everything"`
-	Claims    map[string]any `json:"claims" doc:"What else the token says, such as client_id"`
+	Claims    map[string]any `json:"claims" nullable:"false" doc:"What else the token says, such as client_id"`
 	CreatedBy string         `json:"created_by"`
 	Created   time.Time      `json:"created_at"`
 	Expires   *time.Time     `json:"expires_at"`

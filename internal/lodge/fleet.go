@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,16 +39,12 @@ func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at ne
 	if err != nil {
 		return nil, fmt.Errorf("fleet.time_zone: %w", err)
 	}
-	people := "" // the embedded provider's
-	if issuers := p.cfg.Identity.Issuers; len(issuers) > 0 {
-		people = issuers[0].Issuer
-	}
 	f := &fleetPart{platform: p, prefix: prefix}
 	if f.Service, err = fleet.New(fleet.Config{
 		Prefix: prefix, PublicURL: p.publicURL + prefix, OpenPermissions: c.OpenPermissions, AllowedPeers: peers,
 		AdapterMaxMessage: int64(c.Adapter.MaxMessage), SimTime: c.UseSimTime, TaskAPITimeout: c.TaskAPITimeout, CheckTasks: c.CheckTasks,
 		NameRequester: c.NameRequester, TimeZone: zone, RunMissed: c.Schedule.Missed == "run_once", MissedAfter: c.Schedule.MissedAfter,
-		UserIssuer: people,
+		UserIssuer: fleetPeople(p.cfg),
 		Retention:  fleet.Retention{Tasks: c.Retention.Tasks, Logs: c.Retention.Logs, Alerts: c.Retention.Alerts},
 	}, fleet.Deps{
 		DB: p.db, Bucket: b, Queue: p.queue, Bus: p.bus, Access: p.access, Audit: p.audit, Gate: p.identity, Recheck: p.identity.Recheck, Now: p.now, Log: p.log,
@@ -69,6 +66,17 @@ func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at ne
 	f.connect(bridge)
 	f.Attach(f.ros, f.live)
 	return f, nil
+}
+
+// fleetPeople is the issuer of people who are entered by name; "" is the embedded provider.
+func fleetPeople(cfg *config.Loaded) string {
+	if issuers := cfg.Identity.Issuers; len(issuers) > 0 {
+		return issuers[0].Issuer
+	}
+	if cfg.Fleet.StubLogin {
+		return stubName
+	}
+	return ""
 }
 
 // connect makes the client of the bridge.
@@ -105,6 +113,8 @@ func (f *fleetPart) depend(checks *httpapi.Checks) {
 
 func (f *fleetPart) beside(server *httpapi.Server) {
 	server.Handle(f.prefix+"/socket.io/", f.live.Handler())
+	// Adapters whose address ends with a slash are refused at the handshake, not led elsewhere.
+	server.Handle(f.prefix+"/_internal/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 }
 
 // Run runs the service, its live connections, the ways to ROS and the simulated site.

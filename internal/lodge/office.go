@@ -3,6 +3,7 @@ package lodge
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"lodge/internal/config"
 	"lodge/internal/database"
 	"lodge/internal/fault"
+	"lodge/internal/fleet"
 	"lodge/internal/identity"
 	"lodge/internal/identity/localidp"
 	"lodge/internal/secret"
@@ -168,6 +170,31 @@ func (o *Office) SetDisabled(ctx context.Context, operator, name string, disable
 		return o.platform.identity.EndSessions(ctx, user.ID, "disabled")
 	}
 	return nil
+}
+
+// ImportRMF takes over what an Open-RMF API server has in a database, the site's own when the URL is empty.
+func (o *Office) ImportRMF(ctx context.Context, operator string, address secret.String) (done []fleet.Imported, err error) {
+	p := o.platform
+	zone, err := time.LoadLocation(p.cfg.Fleet.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("fleet.time_zone: %w", err)
+	}
+	from := p.db
+	if address != "" {
+		// Its library writes sqlite:///PATH.
+		text := strings.Replace(strings.Replace(address.Reveal(), "sqlite://", "sqlite:", 1), "asyncpg:", "postgres:", 1)
+		if file, is := strings.CutPrefix(text, "sqlite:"); is {
+			if _, err := os.Stat(file); err != nil {
+				return nil, fault.New(fault.Missing, "there is no database %s", file)
+			}
+		}
+		if from, err = database.Open(ctx, text, p.now, p.log); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, from.Close()) }()
+	}
+	cfg := fleet.Config{TimeZone: zone, UserIssuer: fleetPeople(p.cfg)}
+	return fleet.Import(o.as(ctx, operator), cfg, p.db, from, p.access, p.now, p.log)
 }
 
 // People lists everybody with an account or seen here, by name.

@@ -2241,7 +2241,7 @@ export interface components {
             tier: "warning" | "error";
         };
         Dispatch: {
-            assignment?: components["schemas"]["Assignment"];
+            assignment?: components["schemas"]["Assignment"] | null;
             errors?: components["schemas"]["Error"][] | null;
             /** @enum {string} */
             status: "queued" | "selected" | "dispatched" | "failed_to_assign" | "canceled_in_flight";
@@ -2378,7 +2378,7 @@ export interface components {
             name?: string | null;
             robots?: {
                 [key: string]: components["schemas"]["LogEntry"][] | null;
-            };
+            } | null;
         };
         FleetPermission: {
             action: string;
@@ -2388,7 +2388,7 @@ export interface components {
             name?: string | null;
             robots?: {
                 [key: string]: components["schemas"]["RobotState"];
-            };
+            } | null;
         };
         FleetTime: {
             /** Format: int32 */
@@ -2493,7 +2493,7 @@ export interface components {
         };
         Interruption: {
             labels: string[];
-            resumed_by?: components["schemas"]["Resumed"];
+            resumed_by?: components["schemas"]["Resumed"] | null;
             /** Format: int64 */
             unix_millis_request_time: number;
         };
@@ -2505,7 +2505,7 @@ export interface components {
             category: string;
             description_schema?: {
                 [key: string]: unknown;
-            };
+            } | null;
             detail: string;
         };
         KeySetAnswer: {
@@ -2839,7 +2839,7 @@ export interface components {
             estimate_millis?: number | null;
             events?: {
                 [key: string]: components["schemas"]["EventState"];
-            };
+            } | null;
             /** Format: int64 */
             final_event_id?: number | null;
             /** Format: int64 */
@@ -2848,7 +2848,7 @@ export interface components {
             original_estimate_millis?: number | null;
             skip_requests?: {
                 [key: string]: components["schemas"]["SkipRequest"];
-            };
+            } | null;
             /** Format: int64 */
             unix_millis_finish_time?: number | null;
             /** Format: int64 */
@@ -2857,7 +2857,7 @@ export interface components {
         PhaseLog: {
             events?: {
                 [key: string]: components["schemas"]["LogEntry"][] | null;
-            };
+            } | null;
             log?: components["schemas"]["LogEntry"][] | null;
         };
         Place: {
@@ -2992,22 +2992,22 @@ export interface components {
         Rio: {
             data: {
                 [key: string]: unknown;
-            };
+            } | null;
             id: string;
             type: string;
         };
         RobotCommissionResponse: {
             commission: components["schemas"]["CommissionResult"];
-            pending_direct_tasks_policy?: components["schemas"]["CommissionResult"];
-            pending_dispatch_tasks_policy?: components["schemas"]["CommissionResult"];
+            pending_direct_tasks_policy?: components["schemas"]["CommissionResult"] | null;
+            pending_dispatch_tasks_policy?: components["schemas"]["CommissionResult"] | null;
         };
         RobotState: {
             /** Format: double */
             battery?: number | null;
-            commission?: components["schemas"]["Commission"];
+            commission?: components["schemas"]["Commission"] | null;
             issues?: components["schemas"]["Issue"][] | null;
-            location?: components["schemas"]["Location"];
-            mutex_groups?: components["schemas"]["MutexGroups"];
+            location?: components["schemas"]["Location"] | null;
+            mutex_groups?: components["schemas"]["MutexGroups"] | null;
             name?: string | null;
             /** @enum {string|null} */
             status?: "uninitialized" | "offline" | "shutdown" | "idle" | "charging" | "working" | "error" | null;
@@ -3094,7 +3094,7 @@ export interface components {
         };
         SkipRequest: {
             labels: string[];
-            undo?: components["schemas"]["Marker"];
+            undo?: components["schemas"]["Marker"] | null;
             /** Format: int64 */
             unix_millis_request_time: number;
         };
@@ -3119,19 +3119,19 @@ export interface components {
             log?: components["schemas"]["LogEntry"][] | null;
             phases?: {
                 [key: string]: components["schemas"]["PhaseLog"];
-            };
+            } | null;
             task_id: string;
         };
         TaskFavorite: {
             category: string;
             description: {
                 [key: string]: unknown;
-            };
+            } | null;
             id: string;
             name: string;
             priority: {
                 [key: string]: unknown;
-            };
+            } | null;
             task_definition_id: string;
             /** Format: int64 */
             unix_millis_earliest_start_time: number;
@@ -3164,7 +3164,7 @@ export interface components {
             labels?: string[] | null;
             priority?: {
                 [key: string]: unknown;
-            };
+            } | null;
             requester?: string | null;
             /** Format: int64 */
             unix_millis_earliest_start_time?: number | null;
@@ -3188,25 +3188,25 @@ export interface components {
         TaskState: {
             /** Format: int64 */
             active?: number | null;
-            assigned_to?: components["schemas"]["AssignedTo"];
+            assigned_to?: components["schemas"]["AssignedTo"] | null;
             booking: components["schemas"]["Booking"];
-            cancellation?: components["schemas"]["Marker"];
+            cancellation?: components["schemas"]["Marker"] | null;
             category?: string | null;
             completed?: number[] | null;
             detail?: unknown;
-            dispatch?: components["schemas"]["Dispatch"];
+            dispatch?: components["schemas"]["Dispatch"] | null;
             /** Format: int64 */
             estimate_millis?: number | null;
             interruptions?: {
                 [key: string]: components["schemas"]["Interruption"];
-            };
-            killed?: components["schemas"]["Marker"];
+            } | null;
+            killed?: components["schemas"]["Marker"] | null;
             /** Format: int64 */
             original_estimate_millis?: number | null;
             pending?: number[] | null;
             phases?: {
                 [key: string]: components["schemas"]["Phase"];
-            };
+            } | null;
             /** @enum {string|null} */
             status?: "uninitialized" | "blocked" | "error" | "failed" | "queued" | "standby" | "underway" | "delayed" | "skipped" | "canceled" | "killed" | "completed" | null;
             /** Format: int64 */
