@@ -20,7 +20,7 @@ var level = map[string]int{
 	"internal/access":   3,
 	"internal/audit":    4,
 	"internal/identity": 5, "internal/identity/clilogin": 5,
-	"internal/identity/localidp": 6, "internal/results": 6,
+	"internal/identity/localidp": 6, "internal/results": 6, "internal/workflows": 6,
 	"internal/config": 7,
 	"internal/lodge":  8,
 	"cmd/lodge":       9,
