@@ -121,10 +121,10 @@ func (s *Service) body(r *http.Request) ([]byte, error) {
 }
 
 // pathID reads a uuid of the path, in any of the forms that RFC 4122 knows.
-func pathID(r *http.Request, name string) (uuid.UUID, error) {
-	id, err := uuid.Parse(r.PathValue(name))
+func pathID(r *http.Request) (uuid.UUID, error) {
+	id, err := uuid.Parse(r.PathValue("id"))
 	if err != nil {
-		return id, fault.New(fault.Invalid, "%q is no uuid", clip(r.PathValue(name)))
+		return id, fault.New(fault.Invalid, "%q is no uuid", clip(r.PathValue("id")))
 	}
 	return id, nil
 }

@@ -290,8 +290,15 @@ func TestAccess(t *testing.T) {
 	id := accepted.Header.Get("Location")[len("/api/v1"):]
 	named := workflow("ws1", `,"uid":"`+w.UID.String()+`","version":{"current":1},"timestamp":"`+w.Timestamp+`"`)
 	for _, x := range []struct{ method, path, body string }{
-		{"GET", at, ""}, {"GET", at + "/1", ""}, {"PUT", at, named}, {"PATCH", at, named}, {"DELETE", at + "/1", ""},
-		{"GET", id, ""}, {"DELETE", id, ""}, {"POST", id + "/terminate", ""}, {"GET", id + "/status", ""},
+		{"GET", at, ""},
+		{"GET", at + "/1", ""},
+		{"PUT", at, named},
+		{"PATCH", at, named},
+		{"DELETE", at + "/1", ""},
+		{"GET", id, ""},
+		{"DELETE", id, ""},
+		{"POST", id + "/terminate", ""},
+		{"GET", id + "/status", ""},
 	} {
 		s.do(x.method, x.path, stranger, x.body).is(t, 404, "")
 		missing := strings.NewReplacer(w.UID.String(), otherUID, id, "/jobs/"+otherUID)

@@ -118,7 +118,7 @@ func (s *Service) documentRoutes(kind string) []httpapi.Route {
 		s.route(endpoint{
 			method: "DELETE", path: root + "{id}/{version}", action: remove, summary: "error deleting " + kind,
 			handle: func(w http.ResponseWriter, r *http.Request) error {
-				id, err := pathID(r, "id")
+				id, err := pathID(r)
 				if err != nil {
 					return err
 				}
@@ -141,7 +141,7 @@ func (s *Service) documentRoutes(kind string) []httpapi.Route {
 
 // namedRequest reads a document whose uid must be the path's.
 func (s *Service) namedRequest(r *http.Request, kind string) (document, error) {
-	id, err := pathID(r, "id")
+	id, err := pathID(r)
 	if err != nil {
 		return document{}, err
 	}
@@ -160,7 +160,7 @@ func (s *Service) namedRequest(r *http.Request, kind string) (document, error) {
 
 func (s *Service) getDocument(kind string) httpapi.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		id, err := pathID(r, "id")
+		id, err := pathID(r)
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func (s *Service) getDocument(kind string) httpapi.Handler {
 // listVersions lists the versions of one thing; what is not the caller's has none.
 func (s *Service) listVersions(kind string) httpapi.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		id, err := pathID(r, "id")
+		id, err := pathID(r)
 		if err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (s *Service) jobRoutes() []httpapi.Route {
 		s.route(endpoint{
 			method: "GET", path: "/jobs/{id}", action: Read, summary: "error retrieving job",
 			handle: func(w http.ResponseWriter, r *http.Request) error {
-				id, err := pathID(r, "id")
+				id, err := pathID(r)
 				if err != nil {
 					return err
 				}
@@ -79,7 +79,7 @@ func (s *Service) jobRoutes() []httpapi.Route {
 		s.route(endpoint{
 			method: "DELETE", path: "/jobs/{id}", action: Run, summary: "error deleting job",
 			handle: func(w http.ResponseWriter, r *http.Request) error {
-				id, err := pathID(r, "id")
+				id, err := pathID(r)
 				if err != nil {
 					return err
 				}
@@ -93,7 +93,7 @@ func (s *Service) jobRoutes() []httpapi.Route {
 		s.route(endpoint{
 			method: "POST", path: "/jobs/{id}/terminate", action: Run, summary: "error terminating job",
 			handle: func(w http.ResponseWriter, r *http.Request) error {
-				id, err := pathID(r, "id")
+				id, err := pathID(r)
 				if err != nil {
 					return err
 				}
@@ -107,7 +107,7 @@ func (s *Service) jobRoutes() []httpapi.Route {
 		s.route(endpoint{
 			method: "GET", path: "/jobs/{id}/status", action: Read, summary: "error retrieving job status",
 			handle: func(w http.ResponseWriter, r *http.Request) error {
-				id, err := pathID(r, "id")
+				id, err := pathID(r)
 				if err != nil {
 					return err
 				}
@@ -139,7 +139,7 @@ const lookAgain = 3 * time.Second
 // streamEvents sends a job's events as they come, and ends with the job. A listener who begins anew
 // gets the present state; one who comes back gets what was missed.
 func (s *Service) streamEvents(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r, "id")
+	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (s *Service) streamEvents(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Connection", "keep-alive")
 	stream, err := httpapi.Events(w, r)
 	if err != nil {
-		return nil //nolint:nilerr // the listener went away
+		return nil // the listener went away
 	}
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()

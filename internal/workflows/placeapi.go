@@ -76,7 +76,7 @@ func (s *Service) placeRoutes() []httpapi.Route {
 		s.route(endpoint{
 			method: "GET", path: "/volumes/{workspace}/{id}", action: ReadVolumes, summary: "could not get volume",
 			handle: func(w http.ResponseWriter, r *http.Request) error {
-				id, err := pathID(r, "id")
+				id, err := pathID(r)
 				if err != nil {
 					return err
 				}
@@ -91,7 +91,7 @@ func (s *Service) placeRoutes() []httpapi.Route {
 		s.route(endpoint{
 			method: "PUT", path: "/volumes/{workspace}/{id}", action: WriteVolumes, summary: "could not put volume",
 			handle: func(w http.ResponseWriter, r *http.Request) error {
-				id, err := pathID(r, "id")
+				id, err := pathID(r)
 				if err != nil {
 					return err
 				}
@@ -112,7 +112,7 @@ func (s *Service) placeRoutes() []httpapi.Route {
 		s.route(endpoint{
 			method: "DELETE", path: "/volumes/{workspace}/{id}", action: WriteVolumes, summary: "could not delete volume",
 			handle: func(w http.ResponseWriter, r *http.Request) error {
-				id, err := pathID(r, "id")
+				id, err := pathID(r)
 				if err != nil {
 					return err
 				}

@@ -20,7 +20,7 @@ import (
 const (
 	apiVersion = "argoproj.io/v1alpha1"
 	// SecretName is the Kubernetes Secret that holds a workspace's secrets.
-	SecretName = "flowify-default" //nolint:gosec // a name, no secret
+	SecretName = "flowify-default"
 	// TagsAnnotation is where a job's tags stand, joined by semicolons.
 	TagsAnnotation = "flowify.io/tags"
 	// MaxSize is how large a Workflow may be as JSON: the API server takes 1.5 MiB, and Argo writes

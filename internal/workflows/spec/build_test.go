@@ -52,10 +52,10 @@ func brickOf(n int, in, out string) *Component {
 	c := comp(n, in, out, b)
 	for _, d := range c.Inputs {
 		t := d.Type
-		switch t {
-		case EnvSecret:
+		if t == EnvSecret {
 			continue
-		case ParameterArray:
+		}
+		if t == ParameterArray {
 			t = Parameter
 		}
 		b.Args = append(b.Args, Arg{Source: Port{Port: d.Name}, Target: ArgTarget{Type: t, Prefix: map[bool]string{true: "/mnt"}[t == VolumeType]}})

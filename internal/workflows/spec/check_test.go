@@ -117,8 +117,10 @@ func TestCheck(t *testing.T) {
 		"a list into a conditional": {c: ifOf(1, "v:P l:PA", "", plus("p:P", ""), nil, five, "l>p", ""), want: []string{"/implementation/inputMappings/0: does not go over lists"}},
 		"arguments": {
 			c: comp(1, "p:P a:A v:V w:V", "", &Brick{Container: Container{Image: "i", Mounts: []Mount{{"x", "/m/v/"}}}, Args: []Arg{
-				{Source: Port{Port: "nix"}, Target: ArgTarget{Type: Parameter}}, {Source: Port{Port: "p", Node: "n"}, Target: ArgTarget{Type: "file"}},
-				{Source: Port{Port: "a"}, Target: ArgTarget{Type: Parameter}}, {Source: Port{Port: "v"}, Target: ArgTarget{Type: VolumeType, Prefix: "m"}},
+				{Source: Port{Port: "nix"}, Target: ArgTarget{Type: Parameter}},
+				{Source: Port{Port: "p", Node: "n"}, Target: ArgTarget{Type: "file"}},
+				{Source: Port{Port: "a"}, Target: ArgTarget{Type: Parameter}},
+				{Source: Port{Port: "v"}, Target: ArgTarget{Type: VolumeType, Prefix: "m"}},
 				{Source: Port{Port: "w"}, Target: ArgTarget{Type: VolumeType, Prefix: "/m/", Suffix: "../v"}},
 			}}),
 			want: []string{
@@ -128,8 +130,12 @@ func TestCheck(t *testing.T) {
 		},
 		"results": {
 			c: comp(1, "v:V p:P", "o:P q:V r:A s:P", &Brick{Container: Container{Image: "i"}, Results: []Result{
-				{Source: FileResult{"tmp"}, Target: Port{Port: "o"}}, {Source: FileResult{"/tmp"}, Target: Port{Port: "o", Node: "x"}}, {Source: VolumeResult{"p"}, Target: Port{Port: "r"}},
-				{Source: FileResult{"/f"}, Target: Port{Port: "q"}}, {Source: Literal("x"), Target: Port{Port: "s"}}, {Source: FileResult{"/f"}, Target: Port{Port: "nix"}},
+				{Source: FileResult{"tmp"}, Target: Port{Port: "o"}},
+				{Source: FileResult{"/tmp"}, Target: Port{Port: "o", Node: "x"}},
+				{Source: VolumeResult{"p"}, Target: Port{Port: "r"}},
+				{Source: FileResult{"/f"}, Target: Port{Port: "q"}},
+				{Source: Literal("x"), Target: Port{Port: "s"}},
+				{Source: FileResult{"/f"}, Target: Port{Port: "nix"}},
 			}}),
 			want: []string{
 				"/implementation/results/0/source/file: no absolute path", "/implementation/results/1: fed twice", "/implementation/results/1/target/node: leave node out",

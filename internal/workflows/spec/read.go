@@ -132,7 +132,7 @@ func ReadDocument(text []byte) (Document, Findings) {
 func (r *reader) metadata(o object) Metadata {
 	m := Metadata{
 		Name: o.text("name", false), Description: o.text("description", false),
-		UID: o.uid("uid"), Timestamp: o.instant("timestamp"),
+		UID: o.uid(), Timestamp: o.instant("timestamp"),
 	}
 	if at, v := o.member("modifiedBy", false); v != nil {
 		by := r.object(at, v, false)
@@ -143,7 +143,7 @@ func (r *reader) metadata(o object) Metadata {
 		m.Version = Version{Current: version.count("current"), Tags: version.texts("tags")}
 		if at, v := version.member("previous", false); v != nil {
 			previous := r.object(at, v, false)
-			m.Version.Previous = Previous{previous.count("version"), previous.uid("uid")}
+			m.Version.Previous = Previous{previous.count("version"), previous.uid()}
 		}
 	}
 	return m
@@ -257,7 +257,7 @@ func (r *reader) ref(at *place, v *value, depth int) Ref {
 		return r.component(at, v, depth+1)
 	case v.kind == isObject:
 		o := r.object(at, v, true, "uid", "version")
-		return CRefVersion{UID: o.uid("uid"), Version: o.count("version")}
+		return CRefVersion{UID: o.uid(), Version: o.count("version")}
 	default:
 		r.wrong(at, "expected a component: its uid, {\"uid\", \"version\"}, or the component itself; but got %s", kindNames[v.kind])
 		return CRef(uuid.Nil)
@@ -375,7 +375,7 @@ func (r *reader) inputValue(at *place, v *value) Value {
 
 func (r *reader) volume(at *place, v *value) *Volume {
 	o := r.object(at, v, true, "uid", "workspace", "volume")
-	x := &Volume{UID: o.uid("uid"), Workspace: o.text("workspace", true)}
+	x := &Volume{UID: o.uid(), Workspace: o.text("workspace", true)}
 	if at, v := o.member("volume", true); v != nil {
 		x.Volume = r.kubeVolume(at, v)
 	}

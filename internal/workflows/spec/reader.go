@@ -177,13 +177,13 @@ func (o object) count(name string) int {
 	return int(n)
 }
 
-// uid reads a uuid.
-func (o object) uid(name string) uuid.UUID {
-	v := o.sent(name, isString)
+// uid reads the member uid.
+func (o object) uid() uuid.UUID {
+	v := o.sent("uid", isString)
 	if v == nil {
 		return uuid.Nil
 	}
-	return o.parseUID(o.at.at(name), v.text)
+	return o.parseUID(o.at.at("uid"), v.text)
 }
 
 // parseUID takes the form of 36 characters only.
