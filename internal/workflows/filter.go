@@ -127,8 +127,9 @@ type listing struct {
 	where   string // what every row must be
 	args    []any
 	columns map[string]column
-	// unique makes the order total.
-	unique string
+	// key tells rows apart; it makes the order total, and joins them with their bodies.
+	key    []string
+	bodies string
 }
 
 func common(more map[string]column) map[string]column {
@@ -150,7 +151,7 @@ func versionsListing(kind string) listing {
 	} else {
 		more["implementation.type"] = column{"implementation", textColumn}
 	}
-	return listing{"wf_versions", "kind = ?", []any{kind}, common(more), "uid, version"}
+	return listing{"wf_versions", "kind = ?", []any{kind}, common(more), []string{"kind", "uid", "version"}, "wf_bodies"}
 }
 
 func jobsListing() listing {
@@ -158,14 +159,14 @@ func jobsListing() listing {
 		"workspace": {"workspace", textColumn}, "workflow.workspace": {"workspace", textColumn}, "workflow.uid": {"workflow_uid", textColumn},
 		"workflow.name": {"workflow_name", textColumn}, "workflow.version.current": {"workflow_version", numberColumn},
 		"status": {"phase", textColumn}, "started": {"started_at", timeColumn}, "finished": {"finished_at", timeColumn},
-	}), "uid"}
+	}), []string{"uid"}, "wf_job_bodies"}
 }
 
 // selection is a listing narrowed down: what SQL can decide is in where, the rest in rest.
 type selection struct {
 	where string
 	args  []any
-	order string
+	order []order // by columns
 	rest  []term
 }
 
@@ -194,19 +195,35 @@ func (l listing) selects(d database.Dialect, q query) (selection, error) {
 }
 
 // orders is stable in any case, so that pages do not overlap.
-func (l listing) orders(sort []order) (string, error) {
-	var by []string
+func (l listing) orders(sort []order) ([]order, error) {
+	var by []order
 	for _, o := range sort {
 		c, known := l.columns[o.field]
 		if !known || c.kind == tagsColumn {
-			return "", fault.New(fault.Invalid, "cannot sort by %s; choose of %s", clip(o.field), strings.Join(l.sortable(), ", "))
+			return nil, fault.New(fault.Invalid, "cannot sort by %s; choose of %s", clip(o.field), strings.Join(l.sortable(), ", "))
 		}
-		by = append(by, c.name+map[bool]string{true: " DESC", false: " ASC"}[o.descending])
+		by = append(by, order{c.name, o.descending})
 	}
 	if len(sort) == 0 {
-		by = append(by, "modified_at DESC")
+		by = append(by, order{"modified_at", true})
 	}
-	return strings.Join(append(by, l.unique), ", "), nil
+	// In the direction of the last one, so that an index can be read from either end.
+	last := by[len(by)-1].descending
+	for _, name := range l.key {
+		if name != "kind" {
+			by = append(by, order{name, last})
+		}
+	}
+	return by, nil
+}
+
+// orderBy writes an order for the columns of a table.
+func orderBy(by []order, table string) string {
+	words := make([]string, len(by))
+	for i, o := range by {
+		words[i] = table + o.field + map[bool]string{true: " DESC", false: " ASC"}[o.descending]
+	}
+	return " ORDER BY " + strings.Join(words, ", ")
 }
 
 func (l listing) sortable() []string {

@@ -45,16 +45,21 @@ func (s *store) insertJob(ctx context.Context, tx *database.Tx, o Order) error {
 		return err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO wf_jobs (uid, workspace, workflow_uid, workflow_version, workflow_name, name, description,
-		author_oid, author_email, modified_at, tags, options, phase, message, body, library, manifest)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		author_oid, author_email, modified_at, tags, options, phase, message)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		j.UID.String(), w.Workspace, w.UID.String(), w.Version.Current, w.Name, j.Name, j.Description,
-		j.ModifiedBy.OID, j.ModifiedBy.Email, database.Micros(j.Timestamp.Time), "[]", options, string(Pending), "", body, library, string(o.Manifest))
+		j.ModifiedBy.OID, j.ModifiedBy.Email, database.Micros(j.Timestamp.Time), "[]", options, string(Pending), "")
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO wf_job_bodies (uid, body, library, manifest) VALUES (?, ?, ?, ?)", j.UID.String(), body, library, string(o.Manifest))
 	return err
 }
 
 // job finds a stored job.
 func (s *store) job(ctx context.Context, q database.Querier, id uuid.UUID) (jobRow, error) {
-	rows, err := q.Query(ctx, "SELECT workspace, phase, finished_at, body, library, manifest, options FROM wf_jobs WHERE uid = ?", id.String())
+	rows, err := q.Query(ctx, `SELECT j.workspace, j.phase, j.finished_at, b.body, b.library, b.manifest, j.options
+		FROM wf_jobs j JOIN wf_job_bodies b ON b.uid = j.uid WHERE j.uid = ?`, id.String())
 	r, err := one(rows, err, func(rows *sql.Rows) (r jobRow, err error) {
 		var finished sql.NullInt64
 		err = rows.Scan(&r.workspace, &r.phase, &finished, &r.body, &r.library, &r.manifest, &r.options)
@@ -128,9 +133,10 @@ func (s *store) lastEvent(ctx context.Context, q database.Querier, id uuid.UUID)
 }
 
 func (s *store) deleteJob(ctx context.Context, tx *database.Tx, id uuid.UUID) error {
-	if _, err := tx.Exec(ctx, "DELETE FROM wf_job_events WHERE job = ?", id.String()); err != nil {
-		return err
+	for _, statement := range []string{"DELETE FROM wf_job_events WHERE job = ?", "DELETE FROM wf_job_bodies WHERE uid = ?", "DELETE FROM wf_jobs WHERE uid = ?"} {
+		if _, err := tx.Exec(ctx, statement, id.String()); err != nil {
+			return err
+		}
 	}
-	_, err := tx.Exec(ctx, "DELETE FROM wf_jobs WHERE uid = ?", id.String())
-	return err
+	return nil
 }

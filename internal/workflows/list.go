@@ -66,7 +66,7 @@ func (s *store) list(ctx context.Context, l listing, q query, workspaces []strin
 	}
 	items := []Item{}
 	if q.limit > 0 && int64(q.offset) < total {
-		rows, err := s.rows(ctx, l, sel, "''", " LIMIT ? OFFSET ?", q.limit, q.offset)
+		rows, err := s.rows(ctx, l, sel, false, q.limit, q.offset)
 		if err != nil {
 			return List[Item]{}, err
 		}
@@ -82,7 +82,7 @@ const siftLimit = 20_000
 
 // sift decides here what SQL cannot.
 func (s *store) sift(ctx context.Context, l listing, q query, sel selection) (List[Item], error) {
-	rows, err := s.rows(ctx, l, sel, "body", " LIMIT ?", siftLimit+1)
+	rows, err := s.rows(ctx, l, sel, true, siftLimit+1, 0)
 	if err != nil {
 		return List[Item]{}, err
 	}
@@ -132,25 +132,41 @@ func (r row) holds(l listing, terms []term) (bool, error) {
 	return true, nil
 }
 
-func (s *store) rows(ctx context.Context, l listing, sel selection, body, page string, args ...any) ([]row, error) {
-	columns := "uid, name, description, author_oid, author_email, modified_at, tags, workspace, "
+// rows reads a page of rows, with their bodies if asked for. Which rows they are is found out in the
+// short columns that indexes cover; only then the rest is read.
+func (s *store) rows(ctx context.Context, l listing, sel selection, bodies bool, limit, offset int) ([]row, error) {
+	columns := "t.uid, t.name, t.description, t.author_oid, t.author_email, t.modified_at, t.tags, t.workspace, "
 	if l.table == "wf_jobs" {
-		columns += "1, 1, 0, phase, started_at, finished_at, "
+		columns += "1, 1, t.phase, t.started_at, t.finished_at, "
 	} else {
-		columns += "version, latest, 0, '', NULL, NULL, "
+		columns += "t.version, t.latest, '', NULL, NULL, "
 	}
-	rows, err := s.db.Query(ctx, "SELECT "+columns+body+" FROM "+l.table+" WHERE "+sel.where+" ORDER BY "+sel.order+page, append(sel.args, args...)...)
+	same := func(a, b string) string {
+		on := make([]string, len(l.key))
+		for i, name := range l.key {
+			on[i] = a + "." + name + " = " + b + "." + name
+		}
+		return strings.Join(on, " AND ")
+	}
+	query := " FROM (SELECT " + strings.Join(l.key, ", ") + " FROM " + l.table + " WHERE " + sel.where + orderBy(sel.order, "") + " LIMIT ? OFFSET ?) p JOIN " +
+		l.table + " t ON " + same("t", "p")
+	if bodies {
+		query = "SELECT " + columns + "b.body" + query + " JOIN " + l.bodies + " b ON " + same("b", "p")
+	} else {
+		query = "SELECT " + columns + "''" + query
+	}
+	rows, err := s.db.Query(ctx, query+orderBy(sel.order, "t."), append(sel.args, limit, offset)...)
 	return collect(rows, err, scanItem)
 }
 
 func scanItem(rows *sql.Rows) (r row, err error) {
 	var uid, tags string
 	var modified int64
-	var latest, zero int
+	var latest int
 	var started, finished sql.NullInt64
 	i := &r.item
 	err = rows.Scan(&uid, &i.Name, &i.Description, &i.ModifiedBy.OID, &i.ModifiedBy.Email, &modified, &tags, &i.Workspace,
-		&i.Version.Current, &latest, &zero, &i.Status, &started, &finished, &r.body)
+		&i.Version.Current, &latest, &i.Status, &started, &finished, &r.body)
 	if err != nil {
 		return r, err
 	}

@@ -138,8 +138,10 @@ func (s *store) updateWorkspace(ctx context.Context, tx *database.Tx, w Workspac
 func (s *store) deleteWorkspace(ctx context.Context, tx *database.Tx, name string) error {
 	for _, statement := range []string{
 		"DELETE FROM wf_references WHERE kind = 'workflow' AND uid IN (SELECT uid FROM wf_versions WHERE kind = 'workflow' AND workspace = ?)",
+		"DELETE FROM wf_bodies WHERE kind = 'workflow' AND uid IN (SELECT uid FROM wf_versions WHERE kind = 'workflow' AND workspace = ?)",
 		"DELETE FROM wf_versions WHERE kind = 'workflow' AND workspace = ?",
 		"DELETE FROM wf_job_events WHERE job IN (SELECT uid FROM wf_jobs WHERE workspace = ?)",
+		"DELETE FROM wf_job_bodies WHERE uid IN (SELECT uid FROM wf_jobs WHERE workspace = ?)",
 		"DELETE FROM wf_jobs WHERE workspace = ?",
 		"DELETE FROM wf_secrets WHERE workspace = ?",
 		"DELETE FROM wf_volumes WHERE workspace = ?",

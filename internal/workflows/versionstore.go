@@ -94,10 +94,13 @@ func (s *store) insertVersion(ctx context.Context, tx *database.Tx, d document) 
 		return err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO wf_versions (kind, uid, version, latest, workspace, name, description, implementation,
-		author_oid, author_email, modified_at, tags, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		author_oid, author_email, modified_at, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		d.kind, m.UID.String(), m.Version.Current, truth(latest), d.workspace(), m.Name, m.Description, d.root().Implementation.Kind(),
-		m.ModifiedBy.OID, m.ModifiedBy.Email, database.Micros(m.Timestamp.Time), tags, body)
+		m.ModifiedBy.OID, m.ModifiedBy.Email, database.Micros(m.Timestamp.Time), tags)
 	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "INSERT INTO wf_bodies (kind, uid, version, body) VALUES (?, ?, ?, ?)", d.kind, m.UID.String(), m.Version.Current, body); err != nil {
 		return err
 	}
 	return s.insertReferences(ctx, tx, d)
@@ -168,10 +171,14 @@ func (s *store) updateVersion(ctx context.Context, tx *database.Tx, d document, 
 		return false, err
 	}
 	done, err := changed(tx.Exec(ctx, `UPDATE wf_versions SET name = ?, description = ?, implementation = ?, author_oid = ?, author_email = ?,
-		modified_at = ?, tags = ?, body = ? WHERE kind = ? AND uid = ? AND version = ? AND modified_at = ?`,
-		m.Name, m.Description, d.root().Implementation.Kind(), m.ModifiedBy.OID, m.ModifiedBy.Email, database.Micros(m.Timestamp.Time), tags, body,
+		modified_at = ?, tags = ? WHERE kind = ? AND uid = ? AND version = ? AND modified_at = ?`,
+		m.Name, m.Description, d.root().Implementation.Kind(), m.ModifiedBy.OID, m.ModifiedBy.Email, database.Micros(m.Timestamp.Time), tags,
 		d.kind, m.UID.String(), m.Version.Current, database.Micros(seen.Time)))
 	if err != nil || !done {
+		return false, err
+	}
+	_, err = tx.Exec(ctx, "UPDATE wf_bodies SET body = ? WHERE kind = ? AND uid = ? AND version = ?", body, d.kind, m.UID.String(), m.Version.Current)
+	if err != nil {
 		return false, err
 	}
 	if err := s.deleteReferences(ctx, tx, d.kind, m.UID, m.Version.Current); err != nil {
@@ -182,15 +189,16 @@ func (s *store) updateVersion(ctx context.Context, tx *database.Tx, d document, 
 
 // version finds one version, or the newest for 0; errNoRow if there is none.
 func (s *store) version(ctx context.Context, q database.Querier, kind string, id uuid.UUID, version int) (document, error) {
-	query, args := "SELECT latest, tags, body FROM wf_versions WHERE kind = ? AND uid = ?", []any{kind, id.String()}
+	query, args := `SELECT v.latest, v.tags, b.body FROM wf_versions v
+		JOIN wf_bodies b ON b.kind = v.kind AND b.uid = v.uid AND b.version = v.version WHERE v.kind = ? AND v.uid = ?`, []any{kind, id.String()}
 	if version > 0 {
-		query, args = query+" AND version = ?", append(args, version)
+		query, args = query+" AND v.version = ?", append(args, version)
 	}
 	type stored struct {
 		latest     int
 		tags, body string
 	}
-	rows, err := q.Query(ctx, query+" ORDER BY version DESC LIMIT 1", args...)
+	rows, err := q.Query(ctx, query+" ORDER BY v.version DESC LIMIT 1", args...)
 	row, err := one(rows, err, func(rows *sql.Rows) (r stored, err error) { return r, rows.Scan(&r.latest, &r.tags, &r.body) })
 	if err != nil {
 		return document{}, err
@@ -241,8 +249,10 @@ func (s *store) moveLatest(ctx context.Context, tx *database.Tx, kind string, id
 }
 
 func (s *store) deleteVersion(ctx context.Context, tx *database.Tx, kind string, id uuid.UUID, version int) error {
-	if _, err := tx.Exec(ctx, "DELETE FROM wf_versions WHERE kind = ? AND uid = ? AND version = ?", kind, id.String(), version); err != nil {
-		return err
+	for _, table := range []string{"wf_versions", "wf_bodies"} {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE kind = ? AND uid = ? AND version = ?", kind, id.String(), version); err != nil {
+			return err
+		}
 	}
 	return s.deleteReferences(ctx, tx, kind, id, version)
 }

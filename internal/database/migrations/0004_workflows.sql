@@ -11,7 +11,8 @@
 ){{.Table}};
 
 -- Components and workflows, a row for each version. What lists show and filter by stands in
--- columns; body is the document. Whether a version has the tag latest is said by its column alone.
+-- columns, and the document in wf_bodies, so that lists pass over short rows. Whether a version has
+-- the tag latest is said by its column alone.
 {{.CreateTable "wf_versions"}} (
   kind           VARCHAR(10)  NOT NULL,
   uid            VARCHAR(36)  NOT NULL,
@@ -25,12 +26,19 @@
   author_email   VARCHAR(255) NOT NULL,
   modified_at    BIGINT       NOT NULL,
   tags           {{.Text}}    NOT NULL,
-  body           {{.Text}}    NOT NULL,
   PRIMARY KEY (kind, uid, version)
 ){{.Table}};
 {{.CreateIndex "wf_versions_modified" "wf_versions" "kind, modified_at, uid, version"}};
-{{.CreateIndex "wf_versions_workspace" "wf_versions" "kind, workspace, modified_at"}};
-{{.CreateIndex "wf_versions_latest" "wf_versions" "kind, latest, modified_at"}};
+{{.CreateIndex "wf_versions_workspace" "wf_versions" "kind, workspace, modified_at, uid, version"}};
+{{.CreateIndex "wf_versions_latest" "wf_versions" "kind, latest, modified_at, uid, version"}};
+
+{{.CreateTable "wf_bodies"}} (
+  kind        VARCHAR(10)  NOT NULL,
+  uid         VARCHAR(36)  NOT NULL,
+  version     INTEGER      NOT NULL,
+  body        {{.Text}}    NOT NULL,
+  PRIMARY KEY (kind, uid, version)
+){{.Table}};
 
 -- The highest number that a document's versions have had, so that none is given out again.
 {{.CreateTable "wf_numbers"}} (
@@ -67,8 +75,6 @@
 ){{.Table}};
 {{.CreateIndex "wf_volumes_workspace" "wf_volumes" "workspace, created_at"}};
 
--- A job as it was submitted, and as it is repeated: library holds every component that it refers
--- to, manifest what the engine made of it.
 {{.CreateTable "wf_jobs"}} (
   uid              VARCHAR(36)  NOT NULL PRIMARY KEY,
   workspace        VARCHAR(63)  NOT NULL,
@@ -85,14 +91,20 @@
   phase            VARCHAR(12)  NOT NULL,
   message          {{.Text}}    NOT NULL,
   started_at       BIGINT       NULL,
-  finished_at      BIGINT       NULL,
-  body             {{.Text}}    NOT NULL,
-  library          {{.Text}}    NOT NULL,
-  manifest         {{.Text}}    NOT NULL
+  finished_at      BIGINT       NULL
 ){{.Table}};
-{{.CreateIndex "wf_jobs_modified" "wf_jobs" "modified_at, uid"}};
-{{.CreateIndex "wf_jobs_workspace" "wf_jobs" "workspace, modified_at"}};
-{{.CreateIndex "wf_jobs_workflow" "wf_jobs" "workflow_uid, modified_at"}};
+{{.CreateIndex "wf_jobs_modified" "wf_jobs" "modified_at, uid, workspace"}};
+{{.CreateIndex "wf_jobs_workspace" "wf_jobs" "workspace, modified_at, uid"}};
+{{.CreateIndex "wf_jobs_workflow" "wf_jobs" "workflow_uid, modified_at, uid"}};
+
+-- A job as it was submitted, and as it is repeated: library holds every component that it refers
+-- to, manifest what the engine made of it.
+{{.CreateTable "wf_job_bodies"}} (
+  uid         VARCHAR(36)  NOT NULL PRIMARY KEY,
+  body        {{.Text}}    NOT NULL,
+  library     {{.Text}}    NOT NULL,
+  manifest    {{.Text}}    NOT NULL
+){{.Table}};
 
 -- What became of a job, as its listeners are told: each event is the whole state.
 {{.CreateTable "wf_job_events"}} (

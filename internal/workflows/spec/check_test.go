@@ -207,11 +207,13 @@ func TestCheckJob(t *testing.T) {
 		"wrong": {c, []Value{{"p", InputText{List: []string{"a"}}}, {"l", text("a")}, {"s", text("")}, {"v", text("pvc1")}}, []string{
 			"/inputValues/0/value: wants one text", "/inputValues/1/value: wants a list", "/inputValues/2/value: name the secret", "/inputValues/3/value: as JSON text",
 		}},
-		"a bad volume":     {brickOf(1, "v:V", ""), []Value{{"v", text(`{"nfs":{}}`)}}, []string{"/inputValues/0/value: /name: is required", "/inputValues/0/value: /nfs/server: is required", "/inputValues/0/value: /nfs/path: is required"}},
-		"an empty volume":  {brickOf(1, "v:V", ""), []Value{{"v", text(`{"name":"v"}`)}}, []string{"/inputValues/0/value: no source"}},
-		"an artifact":      {brickOf(1, "a:A", ""), nil, []string{"/workflow/component/inputs/0: nothing can feed an artifact"}},
-		"not fit to run":   {comp(1, "", "", &Any{}), nil, []string{"/workflow/component/implementation: placeholder"}},
-		"from the library": {graphOf(1, "", "", nodes("a", CRef(uidOf(9))), "", "", ""), nil, []string{"/workflow/component/implementation/nodes/0/node: there is no component"}},
+		"a bad volume":      {brickOf(1, "v:V", ""), []Value{{"v", text(`{"nfs":{}}`)}}, []string{"/inputValues/0/value: /name: is required", "/inputValues/0/value: /nfs/server: is required", "/inputValues/0/value: /nfs/path: is required"}},
+		"an empty volume":   {brickOf(1, "v:V", ""), []Value{{"v", text(`{"name":"v"}`)}}, []string{"/inputValues/0/value: no source"}},
+		"volumes of a name": {brickOf(1, "v:V w:V", ""), []Value{{"v", text(`{"name":"v","emptyDir":{}}`)}, {"w", text(`{"name":"v","nfs":{"server":"s","path":"/"}}`)}}, []string{"/inputValues/1/value: two different volumes"}},
+		"a volume's name":   {brickOf(1, "v:V", ""), []Value{{"v", text(`{"name":"A_b","emptyDir":{}}`)}}, []string{"/inputValues/0/value: no name for a volume"}},
+		"an artifact":       {brickOf(1, "a:A", ""), nil, []string{"/workflow/component/inputs/0: nothing can feed an artifact"}},
+		"not fit to run":    {comp(1, "", "", &Any{}), nil, []string{"/workflow/component/implementation: placeholder"}},
+		"from the library":  {graphOf(1, "", "", nodes("a", CRef(uidOf(9))), "", "", ""), nil, []string{"/workflow/component/implementation/nodes/0/node: there is no component"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

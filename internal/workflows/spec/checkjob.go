@@ -3,12 +3,13 @@ package spec
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 )
 
 // values checks a job's input values against the inputs of its component.
 func (k *checker) values(at *place, j *Job) {
 	c := j.Workflow.Component
-	in, given := k.portsOf(c).in, map[string]bool{}
+	in, given, volumes := k.portsOf(c).in, map[string]bool{}, map[string]string{}
 	for i, v := range j.InputValues {
 		at := at.at("inputValues").nth(i)
 		t, there := in[v.Target]
@@ -28,7 +29,7 @@ func (k *checker) values(at *place, j *Job) {
 		case t == EnvSecret && v.Value.Text == "":
 			k.find(at.at("value"), CodeValue, Error, "name the secret that the input %q gets", v.Target)
 		case t == VolumeType:
-			k.volumeValue(at.at("value"), v)
+			k.volumeValue(at.at("value"), v, volumes)
 		}
 	}
 	for i, d := range c.Inputs {
@@ -43,7 +44,11 @@ func (k *checker) values(at *place, j *Job) {
 	}
 }
 
-func (k *checker) volumeValue(at *place, v Value) {
+// volumeName is how Kubernetes names volumes.
+var volumeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// volumeValue checks a volume. named are those of other inputs, by name: one name is one volume.
+func (k *checker) volumeValue(at *place, v Value, named map[string]string) {
 	if !json.Valid([]byte(v.Value.Text)) {
 		k.find(at, CodeValue, Error, "the value of the volume %q must be a Kubernetes volume as JSON text", v.Target)
 		return
@@ -52,9 +57,20 @@ func (k *checker) volumeValue(at *place, v Value) {
 	for _, f := range findings {
 		k.find(at, CodeValue, Error, "could not create the volume %q: %s", v.Target, f)
 	}
-	if len(findings) == 0 && volume.Source == "" {
+	if len(findings) > 0 {
+		return
+	}
+	if volume.Source == "" {
 		k.find(at, CodeValue, Warning, "the volume %q has no source, so it is an empty folder", v.Target)
 	}
+	if !volumeName.MatchString(volume.Name) {
+		k.find(at, CodeName, Error, "%q is no name for a volume: use at most 63 small letters, digits and -", clip(volume.Name))
+	}
+	text, err := encode(volume)
+	if other, there := named[volume.Name]; err == nil && there && other != string(text) {
+		k.find(at, CodeName, Error, "two different volumes have the name %q: rename one", volume.Name)
+	}
+	named[volume.Name] = string(text)
 }
 
 // InputVolumes are the volumes that a job names, by input.
