@@ -81,6 +81,7 @@ func (s *Service) accountRoutes() []httpapi.Route {
 	user, workspaces := []string{"user"}, []string{"workspaces"}
 	routes := []httpapi.Route{
 		plain("/livez", "alive"), plain("/versionz", s.cfg.Commit),
+		s.moved("/spec/", "/docs"), s.moved("/spec/flowify.json", "/openapi.json"),
 		s.route(endpoint{
 			method: "GET", path: "/userinfo/", action: access.Self, summary: "error retrieving user",
 			handle: func(w http.ResponseWriter, r *http.Request) error {
@@ -141,6 +142,18 @@ func (s *Service) accountRoutes() []httpapi.Route {
 			return s.DeleteWorkspace(r.Context(), c.Name)
 		}),
 	)
+}
+
+// moved sends readers of the original's documents to ours, which are made from the routes.
+func (s *Service) moved(path, to string) httpapi.Route {
+	return httpapi.Route{
+		Method: "GET", Path: base + path, Action: httpapi.Public,
+		Handle: func(w http.ResponseWriter, r *http.Request) error {
+			http.Redirect(w, r, s.cfg.Prefix+to, http.StatusFound)
+			return nil
+		},
+		Doc: httpapi.Doc{Tags: []string{"documents"}, Summary: "The documents of this API", Stream: "text/html", Status: http.StatusFound},
+	}
 }
 
 // items is a list without pages.

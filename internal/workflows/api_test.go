@@ -488,6 +488,12 @@ func TestJobs(t *testing.T) {
 		s.do("GET", at, me, "").is(t, 200, `"events":[`+string(object("Running"))+`,`+string(object("Succeeded"))+`]}`)
 		s.do("POST", at+"/terminate", me, "").is(t, 409, "job termination failed")
 
+		s.do("GET", "/workflows/ws1/"+id.String(), me, "").exactly(t, 200, string(object("Succeeded")))
+		s.do("GET", "/workflows/ws4/"+id.String(), me, "").is(t, 404, "")
+		s.do("GET", "/workflows/ws1/"+id.String(), personToken(t, "x"), "").is(t, 404, "")
+		s.do("GET", "/workflows/ws1/"+otherUID, me, "").is(t, 404, "")
+		s.do("GET", "/workflows/ws1/x", me, "").is(t, 404, "")
+
 		list := s.do("GET", "/jobs/?filter=workflow.workspace[==]=ws1,status[==]=Succeeded&sort=-finished", me, "").is(t, 200, `"workspace":"ws1","status":"Succeeded","started":"`)
 		if p := parse[page](t, list); len(p.Items) != 1 || p.Items[0].Name != "first" {
 			t.Errorf("%+v", p)
@@ -499,6 +505,25 @@ func TestJobs(t *testing.T) {
 			t.Errorf("%v", s.engine.forgot)
 		}
 	})
+}
+
+// TestEventsAreFew keeps the last events of a long job only.
+func TestEventsAreFew(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	at := s.do("POST", "/jobs/", token(t, nil), job("ws1", "")).is(t, 201, "").Header.Get("Location")
+	id := uuid.MustParse(at[strings.LastIndexByte(at, '/')+1:])
+	for i := range 300 {
+		noError(t, s.svc.Report(t.Context(), id, State{Phase: Running, Object: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i))}))
+	}
+	n, err := number(t.Context(), s.db, "SELECT COUNT(*) FROM wf_job_events")
+	noError(t, err)
+	if n < keptEvents || n > keptEvents+pruneEvery {
+		t.Errorf("%d events are kept", n)
+	}
+	if last, err := s.svc.store.lastEvent(t.Context(), s.db, id); err != nil || last != 300 {
+		t.Errorf("the last is %d: %v", last, err)
+	}
 }
 
 // listener reads a stream of events.

@@ -161,6 +161,14 @@ func (s *Service) namedRequest(r *http.Request, kind string) (document, error) {
 func (s *Service) getDocument(kind string) httpapi.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id, err := pathID(r)
+		if err != nil && kind == kindWorkflow && r.PathValue("version") != "" {
+			// Pages ask so for the Workflow of a job: {workspace}/{job}. No uuid is a workspace's name.
+			object, err := s.JobObject(r.Context(), r.PathValue("id"), r.PathValue("version"))
+			if err != nil {
+				return err
+			}
+			return httpapi.JSON(w, http.StatusOK, object)
+		}
 		if err != nil {
 			return err
 		}

@@ -257,8 +257,8 @@ func (s *Service) findJob(ctx context.Context, action access.Action, id uuid.UUI
 	return ctx, r, err
 }
 
-// maxStoredEvents is how many of its last events a job is shown with.
-const maxStoredEvents = 200
+// maxShownEvents is how many of its last events a job is shown with.
+const maxShownEvents = keptEvents + pruneEvery
 
 // Job is a job as it was submitted; once it has ended, with its last events.
 func (s *Service) Job(ctx context.Context, id uuid.UUID) (*spec.Job, error) {
@@ -274,11 +274,34 @@ func (s *Service) Job(ctx context.Context, id uuid.UUID) (*spec.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.store.events(ctx, s.db, id, max(0, last-maxStoredEvents), maxStoredEvents)
+	events, err := s.store.events(ctx, s.db, id, max(0, last-maxShownEvents), maxShownEvents)
 	for _, e := range events {
 		o.Job.Events = append(o.Job.Events, e.body)
 	}
 	return o.Job, err
+}
+
+// JobObject is the last Workflow that was reported of a job in a workspace, as Argo's own server would
+// answer: pages ask for it by the workspace and the job's name, which is its uid.
+func (s *Service) JobObject(ctx context.Context, workspace, name string) (json.RawMessage, error) {
+	missing := fault.New(fault.Missing, "there is no workflow %s in %s", clip(name), clip(workspace))
+	id, err := uuid.Parse(name)
+	if err != nil {
+		return nil, missing
+	}
+	ctx, r, err := s.findJob(ctx, Read, id)
+	if err != nil || r.workspace != workspace {
+		return nil, errors.Join(err, missing)
+	}
+	last, err := s.store.lastEvent(ctx, s.db, id)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.store.events(ctx, s.db, id, last-1, 1)
+	if err != nil || len(events) == 0 {
+		return nil, errors.Join(err, missing)
+	}
+	return events[0].body, nil
 }
 
 // JobStatus says where a job stands.

@@ -89,6 +89,13 @@ func (r jobRow) order() (Order, error) {
 	return Order{Job: job, Library: library, Tags: options.Tags, Manifest: []byte(r.manifest)}, nil
 }
 
+// Each event is the whole state, so the last ones say all: of a long job only so many are kept, give or
+// take those between two times of pruning.
+const (
+	keptEvents = 100
+	pruneEvery = 20
+)
+
 // report writes down where a job stands. What has ended stays as it ended.
 func (s *store) report(ctx context.Context, tx *database.Tx, id uuid.UUID, r State, now time.Time) (bool, error) {
 	done, err := changed(tx.Exec(ctx, `UPDATE wf_jobs SET phase = ?, message = ?, started_at = COALESCE(started_at, ?), finished_at = ?
@@ -108,6 +115,10 @@ func (s *store) report(ctx context.Context, tx *database.Tx, id uuid.UUID, r Sta
 		return false, err
 	}
 	_, err = tx.Exec(ctx, "INSERT INTO wf_job_events (job, seq, at, body) VALUES (?, ?, ?, ?)", id.String(), last+1, database.Micros(now), string(r.Object))
+	if err != nil || last%pruneEvery != 0 {
+		return true, err
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM wf_job_events WHERE job = ? AND seq <= ?", id.String(), last-keptEvents)
 	return true, err
 }
 

@@ -20,6 +20,8 @@ func TestMounted(t *testing.T) {
 		t.Errorf("Location %q", at)
 	}
 	s.do("GET", s.url+"/readyz", "", "").exactly(t, 200, "ready")
+	s.do("GET", "/spec/flowify.json", "", "").is(t, 200, `"Flowify V1 API"`)
+	s.do("GET", "/spec/", "", "").is(t, 200, "<html")
 	s.do("GET", s.url+"/nothing", "", "").is(t, 404, `"code":404`)
 	document := s.do("GET", s.url+"/openapi.json", "", "").is(t, 200, "")
 	for _, path := range []string{"/api/v1/components/{id}/{version}", "/api/v1/jobs/{id}/events", "/api/v1/validate"} {
