@@ -171,7 +171,7 @@ func TestAmbiguous(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		"no": true, "Yes": true, "off": true, "": true, "1:20": true, "0o7": true, "1e3": true, ".5": true, "-1": true, "0x1F": true, ".inf": true, "2001-01-01": true,
-		"none": false, "/tmp": false, "a1": false, "{{item}}": false, "--fast": false, "-x y": false,
+		"none": false, "/tmp": false, "a1": false, "{{item}}": false, "--fast": false, "00000000-0000-4000-8000-000000000009": false, "1.2.3": false, "-x y": false,
 	} {
 		if got := ambiguous(text); got != want {
 			t.Errorf("%q: %v", text, got)

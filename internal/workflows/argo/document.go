@@ -20,7 +20,7 @@ func Manifest(text []byte, load spec.Loader) ([]byte, spec.Findings, error) {
 	}
 	w, err := Transpile(doc.AsJob(), lib, doc.Tags)
 	if err != nil {
-		return nil, append(findings, spec.Finding{Code: spec.CodeValue, Severity: spec.Error, Message: err.Error()}), nil
+		return nil, append(findings, spec.Finding{Code: spec.CodeValue, Severity: spec.Error, Message: err.Error()}), nil //nolint:nilerr // it is about the document
 	}
 	wrong := Findings(w, doc.Job == nil)
 	if findings = append(findings, wrong...); len(wrong) > 0 {
@@ -28,6 +28,20 @@ func Manifest(text []byte, load spec.Loader) ([]byte, spec.Findings, error) {
 	}
 	yaml, err := w.YAML()
 	return yaml, findings, err
+}
+
+// Prepare writes a job, which has passed spec.CheckJob, as the JSON of a Workflow. What Argo would
+// refuse is a finding.
+func Prepare(j *spec.Job, lib *spec.Library, tags []string) ([]byte, spec.Findings, error) {
+	w, err := Transpile(j, lib, tags)
+	if err != nil {
+		return nil, spec.Findings{{Code: spec.CodeValue, Severity: spec.Error, Message: err.Error()}}, nil //nolint:nilerr // it is about the document
+	}
+	if wrong := Findings(w, false); len(wrong) > 0 {
+		return nil, wrong, nil
+	}
+	text, err := w.JSON()
+	return text, nil, err
 }
 
 // Findings are what Argo would refuse, as findings about the document. With open, input values may

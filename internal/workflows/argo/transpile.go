@@ -19,6 +19,8 @@ func Transpile(j *spec.Job, lib *spec.Library, tags []string) (*Workflow, error)
 		graphs: map[key]*wiring{},
 	}
 	c := j.Workflow.Component
+	// The top component's template has its uid in any case: clients look for it.
+	t.names[c.UID] = map[string]string{"": c.UID.String()}
 	w := &Workflow{APIVersion: apiVersion, Kind: "Workflow"}
 	w.Metadata = Metadata{Name: j.UID.String(), Namespace: j.Workflow.Workspace}
 	if j.UID == uuid.Nil {
@@ -187,8 +189,7 @@ func (t *transpiler) template(c *spec.Component, b binding) (string, error) {
 	return name, nil
 }
 
-// name names a template: the uid for the first content of a component, and then with a number. The
-// top component has the uid in any case, for clients look for it.
+// name names a template: the uid for the first content of a component, and then with a number.
 func (t *transpiler) name(id uuid.UUID, content string, top bool) (name string, repeated bool) {
 	given := t.names[id]
 	if given == nil {
@@ -201,8 +202,6 @@ func (t *transpiler) name(id uuid.UUID, content string, top bool) (name string, 
 	name = id.String()
 	if n := len(given) + 1; n > 1 && !top {
 		name = fmt.Sprintf("%s-%d", id, n)
-	} else if n > 1 {
-		name += "-top"
 	}
 	given[content] = name
 	return name, false

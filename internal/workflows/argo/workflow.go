@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -188,15 +189,16 @@ func (w *Workflow) YAML() ([]byte, error) {
 	return out.Bytes(), e.Close()
 }
 
+// number are numbers and dates of YAML 1.1.
+var number = regexp.MustCompile(`(?i)^[-+]?(0b[01_]+|0x[0-9a-f_]+|0o[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?(e[-+]?[0-9]+)?|\.[0-9_]+(e[-+]?[0-9]+)?|\.(inf|nan))$|^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([t \t].*)?$`)
+
 // ambiguous says whether a reader of YAML 1.1, which Kubernetes has, could take a text for something else.
 func ambiguous(text string) bool {
 	switch strings.ToLower(text) {
 	case "", "y", "yes", "n", "no", "on", "off", "true", "false", "null", "~":
 		return true
 	}
-	return strings.ContainsRune("0123456789+-.", rune(text[0])) && !strings.ContainsFunc(text, func(r rune) bool {
-		return !strings.ContainsRune("0123456789+-._:eExXoabcdefABCDEFinfINFnaNA", r)
-	})
+	return number.MatchString(text)
 }
 
 // yamlNode turns JSON into YAML and keeps the order of its members.
