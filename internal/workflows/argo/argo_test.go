@@ -229,7 +229,11 @@ func TestRefuses(t *testing.T) {
 		"volumes in a circle":     {graph(`{"id":"a","node":`+brick(2, in("volume"))+`}`, edge("a", "a"), "", ""), ``, "waits for itself"},
 		"a volume of nobody":      {graph(`{"id":"a","node":`+brick(2, in("volume"))+`},{"id":"b","node":`+brick(3, "")+`}`, edge("b", "a"), "", ""), ``, "hands on no volume"},
 		"artifact onto parameter": {graph(`{"id":"a","node":`+brick(2, in("parameter"))+`}`, "", mapped, in("artifact")), ``, "unrecognized input mapping target type"},
-		"in itself":               {`{` + uid(1) + `,"implementation":{"type":"map","node":"00000000-0000-4000-8000-000000000001"}}`, ``, "contains itself"},
+		"a volume from itself": {
+			`{` + uid(1) + `,"outputs":[{"name":"o","type":"volume"}],"implementation":{"type":"graph","nodes":[{"id":"b","node":` + brick(2, in("volume")) +
+				`},{"id":"a","node":"00000000-0000-4000-8000-000000000001"}],"edges":[` + edge("a", "b") + `],"outputMappings":[{"source":{"node":"a","port":"o"},"target":{"port":"o"}}]}}`, ``, "comes from itself",
+		},
+		"in itself": {`{` + uid(1) + `,"implementation":{"type":"map","node":"00000000-0000-4000-8000-000000000001"}}`, ``, "contains itself"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -123,8 +123,15 @@ func passed(own binding, inner *spec.Component, mappings []spec.Edge) binding {
 	return b
 }
 
+// maxTrace bounds through how many components a volume is followed: more than can stand in each other.
+const maxTrace = 10_000
+
 // handedOn is the volume that comes out of a component's output.
 func (t *transpiler) handedOn(c *spec.Component, b binding, output string) (string, error) {
+	if t.traced++; t.traced > maxTrace {
+		return "", fmt.Errorf("the volume at the output %q of component %s comes from itself", output, c.UID)
+	}
+	defer func() { t.traced-- }()
 	switch i := c.Implementation.(type) {
 	case *spec.Brick:
 		for _, r := range i.Results {

@@ -86,6 +86,7 @@ type transpiler struct {
 	// names are those given, by the component's uid and the template's content.
 	names  map[uuid.UUID]map[string]string
 	graphs map[key]*wiring
+	traced int // how deep a volume is being followed
 }
 
 // values sets the workflow's arguments and volumes, and binds the top component.
