@@ -127,6 +127,9 @@ func TestItems(t *testing.T) {
 		if got := get(t, db, q, "a"); got != want {
 			t.Errorf("added again it became %+v", got)
 		}
+		if got, err := q.Backlog(ctx); err != nil || len(got) != 1 || got[0] != (work.Backlog{Kind: kind, State: work.Queued, Items: 1}) {
+			t.Errorf("the backlog is %+v, %v", got, err)
+		}
 		change(t, db, func(tx *database.Tx) error { return q.Retry(ctx, tx, kind, "a") })
 		if got := get(t, db, q, "a"); !got.Due.Equal(c.now()) {
 			t.Errorf("retried it is due at %v, want now", got.Due)

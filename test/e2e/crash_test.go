@@ -33,14 +33,73 @@ func TestCrash(t *testing.T) {
 	if *full {
 		rounds = 20
 	}
+	l := startLodge(t)
+	site, analysis := l.administrator(), l.analysis(uuid.NewString())
+	kept := crash(t, l, analysis, rounds)
+	checkRows(t, site)
+
+	// An object that a crash left without a row, for certain, and a day later.
+	l.stop()
+	store := objectStore(t, l)
+	before := len(storedObjects(t, store))
+	orphan := plantOrphan(t, store)
+	age(t, store, 24*time.Hour)
+	l.start()
+	rows := map[string]bool{}
+	for _, f := range list[fileInfo](site, "/results/files") {
+		rows[f.ID] = true
+	}
+	for _, u := range list[uploadInfo](site, "/results/uploads") {
+		rows[u.ID] = true
+	}
+	t.Logf("before the sweep there are %d objects for %d rows, and a planted one", before, len(rows))
+	within(t, 3*time.Minute, "the sweep has been", func() bool {
+		_, err := os.Stat(orphan)
+		return os.IsNotExist(err)
+	})
+	eventually(t, "every object has its row", func() bool {
+		return !slices.ContainsFunc(storedObjects(t, store), func(id string) bool { return !rows[id] })
+	})
+	equal(t, "objects for as many rows", len(storedObjects(t, store)), len(rows))
+	checkPromises(t, analysis, kept)
+	checkRows(t, site)
+
+	// And what was promised to the hub gets there.
+	l.stop()
+	h := startHub(t)
+	at(h)(l)
+	l.start()
+	checkDelivered(t, h, analysis, kept)
+	l.admin("audit verify").ok()
+}
+
+// TestCrashBesideServers does the same where rows and objects are elsewhere.
+func TestCrashBesideServers(t *testing.T) {
+	t.Parallel()
+	rounds := 1
+	if *full {
+		rounds = 10
+	}
+	for name, on := range map[string]setting{
+		"PostgreSQL and S3": all(onPostgres(t), onS3(t)),
+		"MariaDB and files": onMariaDB(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := startLodge(t, on)
+			kept := crash(t, l, l.analysis(uuid.NewString()), rounds)
+			checkRows(t, l.administrator())
+			equal(t, "promises", len(kept) >= 200, true)
+			l.admin("audit verify").ok()
+		})
+	}
+}
+
+// crash kills the server so often, and gives what it had promised.
+func crash(t *testing.T, l *lodge, analysis caller, rounds int) map[string]promised {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("the seed is %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
-
-	l := startLodge(t)
-	site := l.administrator()
-	// Without a hub an analysis is its own project. With one it must be known there, in the end.
-	analysis := l.analysis(uuid.NewString())
 	// How long two hundred take when nobody disturbs them.
 	began := time.Now()
 	kept := uploadTogether(t, analysis, random.Uint64(), func() {})
@@ -57,40 +116,7 @@ func TestCrash(t *testing.T) {
 		t.Logf("round %d: killed after %s of %s; %d of 200 were promised", round, moment.Round(time.Millisecond), took.Round(time.Millisecond), len(fresh))
 		checkPromises(t, analysis, fresh)
 	}
-	l.admin("audit verify").ok()
-
-	// An object that a crash left without a row, for certain, and a day later.
-	l.stop()
-	store := objectStore(t, l)
-	orphan := plantOrphan(t, store)
-	age(t, store, 24*time.Hour)
-	l.start()
-	within(t, 3*time.Minute, "the sweep has been", func() bool {
-		_, err := os.Stat(orphan)
-		return os.IsNotExist(err)
-	})
-	rows := map[string]bool{}
-	for _, f := range list[fileInfo](site, "/results/files") {
-		rows[f.ID] = true
-	}
-	for _, u := range list[uploadInfo](site, "/results/uploads") {
-		rows[u.ID] = true
-	}
-	objects := storedObjects(t, store)
-	eventually(t, "every object has its row", func() bool {
-		objects = storedObjects(t, store)
-		return !slices.ContainsFunc(objects, func(id string) bool { return !rows[id] })
-	})
-	equal(t, "objects for as many rows", len(objects), len(rows))
-	checkPromises(t, analysis, kept)
-	checkRows(t, site)
-
-	// And what was promised to the hub gets there.
-	l.stop()
-	h := startHub(t)
-	at(h)(l)
-	l.start()
-	checkDelivered(t, h, analysis, kept)
+	return kept
 }
 
 // uploadTogether begins two hundred uploads at once, does something meanwhile, and gives what was

@@ -10,12 +10,36 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 // extra is how much more memory the server may take for a body of any size.
 const extra = 64 << 20
+
+// TestFootprint is how long a start takes, and what a site takes that does nothing. It has the machine to
+// itself, as far as this package goes.
+func TestFootprint(t *testing.T) {
+	began := time.Now()
+	l := startLodge(t)
+	empty := time.Since(began)
+	l.stop()
+	began = time.Now()
+	l.start()
+	again := time.Since(began)
+	idle := l.server.memory("VmRSS")
+	info, err := os.Stat(theBinary(t))
+	noError(t, err)
+	t.Logf("ready after %s on an empty folder, %s on one that is there; %d MiB idle; the binary has %d MiB",
+		empty.Round(time.Millisecond), again.Round(time.Millisecond), idle>>20, info.Size()>>20)
+	if empty > 3*time.Second || again > 1500*time.Millisecond {
+		t.Errorf("ready after %s and %s, want less than 3 s and 1.5 s", empty, again)
+	}
+	if idle > 120<<20 || info.Size() > 120<<20 {
+		t.Errorf("%d bytes idle and %d bytes of binary, want less than 120 MiB each", idle, info.Size())
+	}
+}
 
 // TestMemory sends gigabytes through the server and looks at what it holds meanwhile.
 func TestMemory(t *testing.T) {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +27,7 @@ func TestStores(t *testing.T) {
 	for name, on := range map[string]func(t testing.TB) setting{
 		"SQLite and files":  func(testing.TB) setting { return all() },
 		"PostgreSQL and S3": func(t testing.TB) setting { return all(onPostgres(t), onS3(t)) },
-		"MariaDB and files": func(t testing.TB) setting { return with("LODGE_DATABASE_URL", services.MariaDB(t)) },
+		"MariaDB and files": onMariaDB,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,8 +44,11 @@ func TestStores(t *testing.T) {
 
 func onPostgres(t testing.TB) setting { return with("LODGE_DATABASE_URL", services.Postgres(t)) }
 
-func onS3(t testing.TB) setting {
-	b := services.S3(t)
+func onMariaDB(t testing.TB) setting { return with("LODGE_DATABASE_URL", services.MariaDB(t)) }
+
+func onS3(t testing.TB) setting { return onBucket(services.S3(t)) }
+
+func onBucket(b services.Bucket) setting {
 	return all(
 		with("LODGE_OBJECTS_DRIVER", "s3"), with("LODGE_OBJECTS_S3_ENDPOINT", b.Endpoint), with("LODGE_OBJECTS_S3_BUCKET", b.Name),
 		with("LODGE_OBJECTS_S3_REGION", b.Region), with("LODGE_OBJECTS_S3_ACCESS_KEY", b.AccessKey),
@@ -255,10 +260,20 @@ func TestReplicas(t *testing.T) {
 	ci.lodge = two
 	within(t, 3*time.Second, "the token is refused at the other replica", func() bool { return ci.get("/api/v1/me").status == 401 })
 
-	// Twenty results wait at the one for a hub that is away. The one dies; the other delivers.
+	// Twenty results wait at the one for a hub that is away. The one dies; the other delivers. If the one
+	// dies in the middle of deliveries, the other must wait until it is sure of that.
 	h.behave(mode{Mode: "down"})
 	for i := range 20 {
 		analysis.put("/results/final", finalResult(i)).is(202)
+	}
+	if *full {
+		h.behave(mode{Mode: "hang", Path: "/upload"})
+		for _, u := range list[uploadInfo](root, "/results/uploads") {
+			root.send("POST", "/results/uploads/"+u.ID+"/retry", nil)
+		}
+		eventually(t, "deliveries are under way", func() bool {
+			return parse[page[uploadInfo]](analysis.get("/results/uploads?limit=1&state=sending").is(200)).Total > 0
+		})
 	}
 	one.kill()
 	h.behave(mode{Mode: "ok"})
@@ -271,6 +286,44 @@ func TestReplicas(t *testing.T) {
 		r.once(t, r.SHA256)
 	}
 	two.admin("audit verify").ok()
+}
+
+// TestStoresGoAway cuts the way to the database and to the objects, and opens it again: nobody is told that
+// something is stored which is not, and nothing needs a restart.
+func TestStoresGoAway(t *testing.T) {
+	t.Parallel()
+	u, err := url.Parse(services.Postgres(t))
+	noError(t, err)
+	rows := newCable(t, u.Host)
+	u.Host = rows.address
+	b := services.S3(t)
+	objects := newCable(t, b.Endpoint)
+	b.Endpoint = objects.address
+	l := startLodge(t, with("LODGE_DATABASE_URL", u.String()), onBucket(b))
+	analysis := l.analysis("patient")
+	f := randomFile("f", 4, 100_000)
+	object := parse[stored](analysis.put("/results/local", f).is(200)).ObjectID
+
+	for name, cable := range map[string]*cable{"database": rows, "objects": objects} {
+		cable.cut()
+		eventually(t, "the server knows that the "+name+" is away", func() bool {
+			a := l.nobody().get("/readyz")
+			return a.status == 503 && strings.Contains(a.body, `"name":"`+name+`","state":"failed"`)
+		})
+		l.nobody().get("/healthz").is(200)
+		if a := analysis.put("/results/local", f); a.status < 500 || !strings.HasPrefix(a.body, `{"detail":"`) {
+			t.Errorf("without the %s: %d %s", name, a.status, a.body)
+		}
+		if a := analysis.get("/results/local/" + object); a.status < 500 {
+			t.Errorf("without the %s: %d", name, a.status)
+		}
+		cable.mend()
+		eventually(t, "the "+name+" is back", func() bool { return l.nobody().get("/readyz").status == 200 })
+		equal(t, "SHA-256", shaOf(analysis.get("/results/local/"+object).is(200).body), f.sha256())
+		analysis.put("/results/local", f).is(200)
+	}
+	equal(t, "files", len(list[fileInfo](l.administrator(), "/results/files")), 3)
+	l.admin("audit verify").ok()
 }
 
 // natsServer is a NATS server that both replicas use.
@@ -293,16 +346,24 @@ func natsServer(t testing.TB) string {
 type news struct {
 	lines chan string
 	heard []string
+	ended chan struct{}
 }
 
 // listen begins to hear what happens.
 func (c caller) listen() *news {
 	c.t.Helper()
+	return c.listenTo("/api/v1/events")
+}
+
+// listenTo begins to hear what an address tells.
+func (c caller) listenTo(path string) *news {
+	c.t.Helper()
 	ctx := c.t.Context()
-	n := &news{lines: make(chan string, 1000)}
+	n := &news{lines: make(chan string, 1000), ended: make(chan struct{})}
 	opened := make(chan error, 1)
 	go func() {
-		resp, err := c.open(ctx, http.MethodGet, "/api/v1/events", http.Header{"Accept": {"text/event-stream"}}, nil, 0)
+		defer close(n.ended)
+		resp, err := c.open(ctx, http.MethodGet, path, http.Header{"Accept": {"text/event-stream"}}, nil, 0)
 		if err != nil {
 			opened <- err
 			return
@@ -312,7 +373,8 @@ func (c caller) listen() *news {
 			err = errors.New(resp.Status)
 		}
 		opened <- err
-		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Buffer(nil, 8<<20); lines.Scan(); { // a building map is one line
 			select {
 			case n.lines <- lines.Text():
 			case <-ctx.Done():
@@ -324,19 +386,26 @@ func (c caller) listen() *news {
 	return n
 }
 
-// mentions says whether a word was heard by now.
-func (n *news) mentions(word string) bool {
+// over says whether the server has ended it.
+func (n *news) over() bool {
+	select {
+	case <-n.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// mentions says whether words were heard by now, all in one line.
+func (n *news) mentions(words ...string) bool {
 	for {
 		select {
 		case line := <-n.lines:
 			n.heard = append(n.heard, line)
 		default:
-			for _, line := range n.heard {
-				if strings.Contains(line, word) {
-					return true
-				}
-			}
-			return false
+			return slices.ContainsFunc(n.heard, func(line string) bool {
+				return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
+			})
 		}
 	}
 }

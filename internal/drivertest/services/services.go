@@ -56,9 +56,18 @@ func shared(variable string, start func(context.Context) (*Server, error)) (*Ser
 	return start(context.Background())
 }
 
+// needServers leaves a test out of the quick half, which is asked for by -short and starts no server.
+func needServers(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs a real server: run it without -short")
+	}
+}
+
 // Postgres is the URL of a fresh, empty PostgreSQL database, dropped when the test ends.
 func Postgres(t testing.TB) string {
 	t.Helper()
+	needServers(t)
 	server, err := postgres()
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +78,7 @@ func Postgres(t testing.TB) string {
 // MariaDB is the URL of a fresh, empty MariaDB database, dropped when the test ends.
 func MariaDB(t testing.TB) string {
 	t.Helper()
+	needServers(t)
 	server, err := mariadb()
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +145,7 @@ type Bucket struct {
 // S3 is a fresh, empty bucket, removed with its objects when the test ends.
 func S3(t testing.TB) Bucket {
 	t.Helper()
+	needServers(t)
 	server, err := s3()
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@ package services_test
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -16,6 +18,15 @@ import (
 
 	"lodge/internal/drivertest/services"
 )
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("all of these start real servers: none is run by -short")
+		return
+	}
+	os.Exit(m.Run())
+}
 
 func TestEachTestGetsItsOwn(t *testing.T) {
 	t.Parallel()
@@ -157,6 +168,12 @@ func TestKilledEarlyLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
+	t.Cleanup(func() {
+		if t.Failed() {
+			left, err := exec.Command("find", temp).CombinedOutput() //nolint:noctx // the test's context is over
+			t.Logf("left: %s %v", left, err)
+		}
+	})
 	until(t, "the folders go", func() bool { return files("*") == 0 })
 }
 
