@@ -60,6 +60,10 @@ func (s *Service) route(e endpoint) httpapi.Route {
 			if err == nil {
 				err = e.handle(w, r)
 			}
+			if err == nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
+				kind, _, _ := strings.Cut(strings.TrimPrefix(e.path, "/"), "/")
+				s.cfg.Changed(kind)
+			}
 			var known *summarised
 			if err != nil && e.summary != "" && !errors.As(err, &known) {
 				err = &summarised{e.summary, err}

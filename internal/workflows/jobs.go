@@ -242,6 +242,7 @@ func (s *Service) tell(ctx context.Context, job uuid.UUID) {
 	if err := s.bus.Publish(jobSubject(job), nil); err != nil {
 		s.log.WarnContext(ctx, "listeners learn of a job's news later", "job", job.String(), "error", err)
 	}
+	s.cfg.Changed("jobs")
 }
 
 // findJob reads a job that the caller may do this with.

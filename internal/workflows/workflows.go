@@ -76,6 +76,8 @@ type Config struct {
 	MaxDocument int64
 	// MaxPage bounds the limit of lists; 0 is 1000.
 	MaxPage int
+	// Changed hears that something of a kind changed: "jobs", "components", and so on; nil hears nothing.
+	Changed func(kind string)
 }
 
 func (c Config) withDefaults() Config {
@@ -90,6 +92,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPage == 0 {
 		c.MaxPage = 1000
+	}
+	if c.Changed == nil {
+		c.Changed = func(string) {}
 	}
 	return c
 }

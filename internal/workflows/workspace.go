@@ -296,6 +296,24 @@ func (s *Service) CreateWorkspace(ctx context.Context, change WorkspaceChange) e
 	return err
 }
 
+// FirstWorkspace makes a workspace for the roles while there is none at all, so that a new site can be
+// used. Making it is nobody's act and asks no permission.
+func (s *Service) FirstWorkspace(ctx context.Context, name string, roles ...string) error {
+	all, err := s.store.workspaces(ctx, s.db)
+	if err != nil || len(all) > 0 {
+		return err
+	}
+	if !workspaceName.MatchString(name) || slices.Contains(reserved, name) {
+		return fault.New(fault.Invalid, "%q is no name for a workspace", clip(name))
+	}
+	w := Workspace{Name: name, Description: "For trying things out", Roles: [][]string{roles}}
+	err = s.db.Tx(ctx, func(tx *database.Tx) error { return s.store.insertWorkspace(ctx, tx, w, s.now()) })
+	if database.IsDuplicate(err) {
+		return nil // another replica was quicker
+	}
+	return err
+}
+
 func (w *Workspace) apply(change WorkspaceChange, all bool) (err error) {
 	if change.Roles != nil || all {
 		if w.Roles, err = cleanRoles(change.Roles); err != nil {
