@@ -28,19 +28,20 @@ type commands struct {
 	Config  string           `help:"Configuration file; ./lodge.yaml if there is one." placeholder:"FILE" env:"LODGE_CONFIG"`
 	Version kong.VersionFlag `help:"Print the version."`
 
-	Serve    serveCommand    `cmd:"" help:"Serve the site."`
-	Put      putCommand      `cmd:"" help:"Send a file to the results part."`
-	Get      getCommand      `cmd:"" help:"Fetch a file from the results part."`
-	Login    loginCommand    `cmd:"" help:"Log in, so that put and get need no token."`
-	Logout   logoutCommand   `cmd:"" help:"Forget the login."`
-	Token    tokenCommands   `cmd:"" help:"Make, list and revoke service tokens, beside the server."`
-	User     userCommands    `cmd:"" help:"Look after the embedded provider's accounts, beside the server."`
-	Settings settingCommands `cmd:"" name:"config" help:"Show the settings."`
-	Doctor   doctorCommand   `cmd:"" help:"Look for what is misconfigured, and say how to mend it."`
-	Audit    auditCommands   `cmd:"" help:"Verify the audit log."`
-	Migrate  migrateCommands `cmd:"" help:"Look at the database's schema, and bring it up to date."`
-	Import   importCommands  `cmd:"" help:"Take over what a service that Lodge replaces has stored."`
-	Simulate simulateCommand `cmd:"" help:"Pretend to be a system that Lodge works with."`
+	Serve    serveCommand     `cmd:"" help:"Serve the site."`
+	Put      putCommand       `cmd:"" help:"Send a file to the results part."`
+	Get      getCommand       `cmd:"" help:"Fetch a file from the results part."`
+	Login    loginCommand     `cmd:"" help:"Log in, so that put and get need no token."`
+	Logout   logoutCommand    `cmd:"" help:"Forget the login."`
+	Token    tokenCommands    `cmd:"" help:"Make, list and revoke service tokens, beside the server."`
+	User     userCommands     `cmd:"" help:"Look after the embedded provider's accounts, beside the server."`
+	Settings settingCommands  `cmd:"" name:"config" help:"Show the settings."`
+	Doctor   doctorCommand    `cmd:"" help:"Look for what is misconfigured, and say how to mend it."`
+	Audit    auditCommands    `cmd:"" help:"Verify the audit log."`
+	Migrate  migrateCommands  `cmd:"" help:"Look at the database's schema, and bring it up to date."`
+	Import   importCommands   `cmd:"" help:"Take over what a service that Lodge replaces has stored."`
+	Workflow workflowCommands `cmd:"" help:"Check workflows, and write them as Argo Workflows."`
+	Simulate simulateCommand  `cmd:"" help:"Pretend to be a system that Lodge works with."`
 }
 
 // terminal is the world outside, handed in so that tests can bring their own.

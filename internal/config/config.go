@@ -28,6 +28,7 @@ type Config struct {
 	Audit           Audit         `key:"audit"`
 	Results         Results       `key:"results"`
 	Fleet           Fleet         `key:"fleet"`
+	Workflows       Workflows     `key:"workflows"`
 }
 
 // Log says how the server logs to standard error.
@@ -212,4 +213,14 @@ type FleetSimulator struct {
 	Mode   string `key:"mode" default:"auto" enum:"auto,on,off" help:"Whether a simulated site runs beside the server while fleet.rosbridge.url is empty; auto has one while database_url is empty too."`
 	Robots int    `key:"robots" default:"8" min:"1" help:"How many robots it has."`
 	Speed  int    `key:"speed" default:"1" min:"1" help:"How much faster than life it lives."`
+}
+
+// Workflows configures the workflows part.
+type Workflows struct {
+	FirstWorkspace string   `key:"first_workspace" default:"sandbox" help:"A workspace that is made at start while there is none, for the role sandbox-developer; none when empty."`
+	CreatorRoles   []string `key:"creator_roles" default:"[admin, developer-admin, sandbox-developer]" help:"Roles that may make workspaces, beside those with the permission."`
+	SecretKeyFile  string   `key:"secret_key_file" example:"/etc/lodge/workflows.key" help:"File with 64 hexadecimal digits that encrypts workspaces' secrets, the same on every replica. One is made in the data folder when empty."`
+	AnyVolume      bool     `key:"any_volume" default:"false" help:"Let jobs mount volumes that their workspace has not registered, as the original does, folders of the machine included. Warned about while on."`
+	MaxDocument    Size     `key:"max_document" default:"8MiB" help:"Largest component, workflow or job."`
+	MaxPage        int      `key:"max_page" default:"1000" min:"1" help:"Most items in one page of a list."`
 }

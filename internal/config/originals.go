@@ -13,8 +13,8 @@ import (
 	"lodge/internal/secret"
 )
 
-// An alias is a variable of the service that the results part replaces, in both of its
-// generations: names are case-insensitive, and a .env file in the working directory may hold
+// An alias is a variable of a service that a part replaces; of the results part's, in both of its
+// generations. Names are case-insensitive, and a .env file in the working directory may hold
 // them. The first alias of a key that is set wins, so current spellings stand before older ones.
 type alias struct {
 	name string
@@ -58,6 +58,7 @@ func aliases() []alias {
 		{name: "PROXY__HTTP_URL", key: "results.hub.proxy_http"},
 		{name: "PROXY__HTTPS_URL", key: "results.hub.proxy_https"},
 		{name: "HUB_ADAPTER_CLIENT_ID", key: "results.hub_adapter_client_id"},
+		{name: "FLOWIFY_LOGGING_LOGLEVEL", key: "log.level"},
 	}
 }
 
@@ -79,6 +80,11 @@ func ignored() map[string]string {
 		"REMOTE__OIDC__CLIENT_ID":          "final results go to the hub",
 		"REMOTE__OIDC__CLIENT_SECRET":      "final results go to the hub",
 		"REMOTE__OIDC__TOKEN_ENDPOINT_URL": "final results go to the hub",
+		"FLOWIFY_DB_SELECT":                "name the database in database_url",
+		"FLOWIFY_DB_DBNAME":                "name the database in database_url",
+		"FLOWIFY_DB_CONFIG_ADDRESS":        "name the database in database_url",
+		"FLOWIFY_DB_CONFIG_PORT":           "name the database in database_url",
+		"FLOWIFY_DB_CONFIG_CREDENTIALS":    "name the database in database_url",
 	}
 }
 
@@ -113,6 +119,7 @@ func (l *loader) loadOriginals(environ []string, dotenv string) {
 	o.hub()
 	o.store()
 	o.issuer()
+	o.flowify()
 	o.key()
 	o.rmf()
 	o.authorities()
@@ -242,6 +249,38 @@ func (o *originals) issuer() {
 	o.l.Identity.Issuers = append(o.l.Identity.Issuers, Issuer{
 		JWKSURL: address, NameClaim: "preferred_username", Algorithms: []string{"RS256"},
 	})
+	o.l.Sources["identity.issuers"] = Source(name)
+}
+
+// unverified is what the original took in the place of its keys' address to believe everybody.
+const unverified = "DISABLE_JWT_SIGNATURE_VERIFICATION"
+
+// flowify takes where the original of the workflows part listened, and whom it believed.
+func (o *originals) flowify() {
+	if port := o.get("FLOWIFY_SERVER_PORT"); port != "" {
+		o.l.set("listen", ":"+port, "FLOWIFY_SERVER_PORT")
+	}
+	name, keys := "FLOWIFY_AUTH_CONFIG_KEYSURL", o.get("FLOWIFY_AUTH_CONFIG_KEYSURL")
+	switch handler := o.get("FLOWIFY_AUTH_HANDLER"); {
+	case handler == "disabled-auth":
+		o.l.fail("FLOWIFY_AUTH_HANDLER: %s is not offered: everybody logs in, without an issuer at the embedded provider", handler)
+		return
+	case handler != "" && handler != "azure-oauth2-openid-token":
+		o.l.fail("FLOWIFY_AUTH_HANDLER: %q is not supported: tokens of OpenID Connect are", handler)
+		return
+	case keys == "":
+		return
+	case keys == unverified:
+		o.l.fail("%s: set identity.skip_jwt_validation as well, and leave the address out, if tokens are to be believed unseen", name)
+		return
+	}
+	issuer := Issuer{
+		Issuer: o.get("FLOWIFY_AUTH_CONFIG_ISSUER"), JWKSURL: keys, SubjectClaims: []string{"oid", "sub"}, NameClaim: "name", RoleClaim: "roles",
+	}
+	if audience := o.get("FLOWIFY_AUTH_CONFIG_AUDIENCE"); audience != "" {
+		issuer.Audiences = []string{audience}
+	}
+	o.l.Identity.Issuers = append(o.l.Identity.Issuers, issuer)
 	o.l.Sources["identity.issuers"] = Source(name)
 }
 

@@ -132,3 +132,29 @@ func TestIncompleteOriginals(t *testing.T) {
 		}
 	}
 }
+
+// What the deployment of the workflows part's original sets.
+func TestFlowifyVariables(t *testing.T) {
+	t.Parallel()
+	got, err := Load(Input{Environ: []string{
+		"FLOWIFY_SERVER_PORT=8842", "FLOWIFY_LOGGING_LOGLEVEL=debug", "FLOWIFY_AUTH_HANDLER=azure-oauth2-openid-token", "FLOWIFY_AUTH_CONFIG_ISSUER=https://sts.example.org/t/",
+		"FLOWIFY_AUTH_CONFIG_AUDIENCE=flowify", "FLOWIFY_AUTH_CONFIG_KEYSURL=https://login.example.org/keys", "FLOWIFY_DB_SELECT=mongo",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Listen != ":8842" || got.Log.Level != "debug" || len(got.Identity.Issuers) != 1 || !strings.Contains(strings.Join(got.Notices, "\n"), "FLOWIFY_DB_SELECT is ignored") {
+		t.Errorf("%+v, %q", got.Config, got.Notices)
+	}
+	if is := got.Identity.Issuers[0]; is.JWKSURL != "https://login.example.org/keys" || is.Issuer != "https://sts.example.org/t/" || is.RoleClaim != "roles" || is.SubjectClaims[0] != "oid" || is.Audiences[0] != "flowify" {
+		t.Errorf("%+v", is)
+	}
+	for environ, want := range map[string]string{
+		"FLOWIFY_AUTH_HANDLER=disabled-auth": "everybody logs in", "FLOWIFY_AUTH_HANDLER=x": "not supported",
+		"FLOWIFY_AUTH_CONFIG_KEYSURL=" + unverified: "identity.skip_jwt_validation",
+	} {
+		if _, err := Load(Input{Environ: []string{environ}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", environ, err)
+		}
+	}
+}

@@ -56,6 +56,7 @@ func TestCanary(t *testing.T) {
 		"a bad token":           "canary-token-" + rand.Text(),
 		"an account's password": "canary-password-" + rand.Text(),
 		"the node's key":        strings.Split(nodeKey, "\n")[1],
+		"a workspace's secret":  "canary-secret-" + rand.Text(),
 	}
 	said := &record{}
 	cfg, err := config.Load(config.Input{File: os.DevNull, Environ: []string{
@@ -83,6 +84,7 @@ func TestCanary(t *testing.T) {
 	canaries["an analysis's token"] = analysis.Reveal()
 
 	s.final(t, said, analysis.Reveal())
+	s.putSecret(t, said, admin, canaries["a workspace's secret"])
 	for _, r := range l.Routes() {
 		at := r.Method + " " + r.Pattern
 		for _, token := range []string{admin, canaries["a bad token"], analysis.Reveal()} {
@@ -91,7 +93,7 @@ func TestCanary(t *testing.T) {
 		_, body := s.call(t, r, nil)
 		said.add(at+" as nobody", body)
 	}
-	for _, path := range []string{"/metrics", "/api/v1/audit?format=ndjson", "/results/uploads", "/api/v1/site/config", "/auth/login?token=" + canaries["a bad token"]} {
+	for _, path := range []string{"/metrics", "/api/v1/audit?format=ndjson", "/results/uploads", "/api/v1/site/config", "/workflows/api/v1/secrets/sandbox/", "/auth/login?token=" + canaries["a bad token"]} {
 		s.tell(t, said, httpapi.RegisteredRoute{Route: httpapi.Route{Method: http.MethodGet}, Pattern: path}, admin)
 	}
 	for _, item := range cfg.Items() {
@@ -136,6 +138,25 @@ func (s *site) final(t *testing.T, said *record, token string) {
 	answer, err := io.ReadAll(resp.Body)
 	must(t, err)
 	said.add("PUT /results/final", fmt.Sprint(resp.Status, resp.Header, string(answer)))
+}
+
+// putSecret gives a workspace a secret.
+func (s *site) putSecret(t *testing.T, said *record, token, value string) {
+	t.Helper()
+	at := "/workflows/api/v1/secrets/sandbox/KEY"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.Address()+at, strings.NewReader(`{"key":"KEY","value":"`+value+`"}`))
+	must(t, err)
+	req.Header = bearer(token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := s.client.Do(req)
+	must(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("the secret was not taken: %s %s", resp.Status, answer)
+	}
+	said.add("PUT "+at, fmt.Sprint(resp.Status, resp.Header, string(answer)))
 }
 
 // tell has a route answer and keeps the whole answer.

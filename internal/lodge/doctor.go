@@ -1,6 +1,7 @@
 package lodge
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,6 +19,7 @@ import (
 
 	"lodge/internal/config"
 	"lodge/internal/fault"
+	"lodge/internal/workflows"
 )
 
 // A Finding is what a look at one thing showed.
@@ -193,6 +195,29 @@ func (e *examination) stores(ctx context.Context, log *slog.Logger) {
 	_, err = nodeKey(e.cfg.Results.Crypto)
 	e.result("node key", err, "can be read, or is not set", "")
 	e.hub(ctx, p)
+	e.workflows(p)
+}
+
+// workflows looks at the key for secrets, which a start makes when there is none.
+func (e *examination) workflows(p *platform) {
+	named := e.cfg.Workflows.SecretKeyFile
+	switch path := cmp.Or(named, p.folder.path(workflowsKey)); {
+	case named == "" && p.db.Dialect() != "sqlite":
+		e.add(Warning, "workflows", "every replica has a key of its own for secrets: set workflows.secret_key_file, the same on every replica")
+	case !exists(path):
+		e.add(Well, "workflows", "the first start makes the key for secrets")
+	default:
+		_, err := workflows.OpenSecretKey(path)
+		e.result("workflows", err, "the key for secrets can be read", "restore workflows.secret_key_file from a backup: secrets cannot be read without it")
+	}
+	if e.cfg.Workflows.AnyVolume {
+		e.add(Warning, "workflows", "workflows.any_volume is on: whoever may run a job there reads and writes whatever a volume can name")
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (e *examination) hub(ctx context.Context, p *platform) {

@@ -25,6 +25,7 @@ const (
 	objectsDir   = "objects"
 	temporaryDir = "tmp"
 	acmeDir      = "acme"
+	workflowsKey = "workflows.key" // encrypts the secrets of workspaces
 )
 
 func (f folder) make() error {

@@ -91,7 +91,7 @@ func Open(ctx context.Context, cfg *config.Loaded, o Options) (_ *Lodge, err err
 	if l.bucket, err = openBucket(ctx, l.platform); err != nil {
 		return nil, err
 	}
-	if l.parts, err = openParts(ctx, l.platform, l.bucket, o.Parts, l.listener.Addr(), o.Simulate); err != nil {
+	if l.parts, err = openParts(ctx, l.platform, l.bucket, o, l.listener.Addr()); err != nil {
 		return nil, err
 	}
 	l.checks.Need("database", l.db.Ping)

@@ -12,7 +12,7 @@ import (
 
 // Parts are the names that `lodge serve` takes. Without any it serves all of them, each under its
 // name; a single one stands at the root, where the service stood that it replaces.
-func Parts() []string { return []string{"results", "fleet"} }
+func Parts() []string { return []string{"results", "fleet", "workflows"} }
 
 // part is one of them, open and ready to be served.
 type part interface {
@@ -27,9 +27,10 @@ type part interface {
 	close() error
 }
 
-// openParts opens those of the names. What they listen to themselves, or start, finds the server at
+// openParts opens those of the options. What they listen to themselves, or start, finds the server at
 // the address.
-func openParts(ctx context.Context, p *platform, b *bucket, names []string, at net.Addr, simulate bool) (parts []part, err error) {
+func openParts(ctx context.Context, p *platform, b *bucket, o Options, at net.Addr) (parts []part, err error) {
+	names := o.Parts
 	alone := len(names) == 1
 	if len(names) == 0 {
 		names = Parts()
@@ -47,7 +48,9 @@ func openParts(ctx context.Context, p *platform, b *bucket, names []string, at n
 		case "results":
 			opened, err = openResults(p, b, prefix)
 		case "fleet":
-			opened, err = openFleet(ctx, p, b, prefix, at, simulate)
+			opened, err = openFleet(ctx, p, b, prefix, at, o.Simulate)
+		case "workflows":
+			opened, err = openWorkflows(ctx, p, prefix, o.Version)
 		}
 		if err != nil {
 			return parts, err

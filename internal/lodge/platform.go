@@ -19,6 +19,7 @@ import (
 	"lodge/internal/identity/localidp"
 	"lodge/internal/results"
 	"lodge/internal/work"
+	"lodge/internal/workflows"
 )
 
 // platform is what every part stands on: rows, news, work, and who may do what. The commands that
@@ -58,7 +59,7 @@ func actions() []access.ActionInfo {
 	for i := range platform {
 		platform[i].Part = "platform"
 	}
-	return slices.Concat(platform, results.Actions(), fleet.Actions())
+	return slices.Concat(platform, results.Actions(), fleet.Actions(), workflows.Actions())
 }
 
 // openPlatform opens what the configuration names, with the schema up to date.

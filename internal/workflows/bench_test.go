@@ -1,0 +1,58 @@
+package workflows
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lodge/internal/database"
+	"lodge/internal/workflows/spec"
+)
+
+// BenchmarkLists lists among 10,000 versions and 100,000 jobs, as the pages do.
+func BenchmarkLists(b *testing.B) {
+	s := newSite(b, func(set *setup) { set.asleep = true })
+	ctx := b.Context()
+	at := func(i int) spec.Timestamp { return spec.At(time.Date(2024, 1, 1, 0, 0, i, 0, time.UTC)) }
+	noError(b, s.db.Tx(ctx, func(tx *database.Tx) error {
+		for i := range 10_000 {
+			c := &spec.Component{Implementation: &spec.Any{}, Metadata: spec.Metadata{
+				UID: uuid.New(), Name: fmt.Sprint("component ", i), Timestamp: at(i), ModifiedBy: spec.ModifiedBy{OID: "o", Email: fmt.Sprintf("p%d@x", i%50)},
+				Version: spec.Version{Current: 1, Tags: []string{spec.Latest}},
+			}}
+			if err := s.svc.store.insertVersion(ctx, tx, ofComponent(c)); err != nil {
+				return err
+			}
+		}
+		flow := uuid.New()
+		for i := range 100_000 {
+			j := &spec.Job{
+				Metadata: spec.Metadata{UID: uuid.New(), Timestamp: at(i), Description: fmt.Sprint("run ", i), ModifiedBy: spec.ModifiedBy{OID: "o", Email: fmt.Sprintf("p%d@x", i%50)}},
+				Workflow: &spec.Workflow{Metadata: spec.Metadata{UID: flow}, Workspace: fmt.Sprintf("ws%d", i%5+1), Component: &spec.Component{Implementation: &spec.Any{}}},
+			}
+			if err := s.svc.store.insertJob(ctx, tx, Order{Job: j, Library: &spec.Library{}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	me := token(b, nil)
+	for name, path := range map[string]string{
+		"components newest":    "/components/?limit=12&sort=-timestamp",
+		"components by author": "/components/?limit=12&sort=-timestamp&filter=modifiedBy.email[==]=p7@x",
+		"components by name":   "/components/?limit=12&sort=-timestamp&filter=name[search]=99",
+		"components latest":    "/components/?filter=version.tags[==]=latest",
+		"jobs newest":          "/jobs/?limit=10&sort=-timestamp",
+		"jobs of a workspace":  "/jobs/?limit=10&sort=-timestamp&filter=workflow.workspace[==]=ws1",
+		"jobs by description":  "/jobs/?limit=10&sort=-timestamp&filter=workflow.workspace[==]=ws1&filter=description[search]=77",
+		"jobs by name":         "/jobs/?limit=10&sort=%2Bname",
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				s.do("GET", path, me, "").is(b, 200, "")
+			}
+		})
+	}
+}
