@@ -105,9 +105,10 @@ type Driver interface {
 	// Look finds an instance, running or ended. None is fault.Missing. An instance that nobody in this
 	// process started is adopted by it.
 	Look(ctx context.Context, id string) (Instance, error)
-	// Stop ends an instance and all that belongs to it and removes it; its volumes and logs stay.
-	// Stopping what is not there is no error. It returns when it is gone.
-	Stop(ctx context.Context, id string, grace time.Duration) error
+	// Stop ends an instance of this run or an earlier one, with all that belongs to it, and removes it;
+	// its volumes and logs stay. Stopping what is not there is no error, and an instance of a later run
+	// is left alone. It returns when it is gone.
+	Stop(ctx context.Context, id string, run int64, grace time.Duration) error
 	// List finds every instance of this installation, running or ended.
 	List(ctx context.Context) ([]Instance, error)
 	// Watch calls died with the id of every instance that ends by itself, soon after it did, until

@@ -1,8 +1,12 @@
 -- +goose Up
--- How each person is called in host names, given once.
+-- Whoever has started an app, and how they are called in host names: that is given once.
 {{.CreateTable "app_owners"}} (
   user_id    VARCHAR(36)  NOT NULL PRIMARY KEY,
   slug       VARCHAR(20)  NOT NULL,
+  issuer     VARCHAR(255) NOT NULL,
+  subject    VARCHAR(255) NOT NULL,
+  name       VARCHAR(255) NOT NULL,
+  email      VARCHAR(255) NOT NULL,
   created_at BIGINT       NOT NULL,
   CONSTRAINT app_owners_slug UNIQUE (slug)
 ){{.Table}};
@@ -54,6 +58,11 @@
   warned_at    BIGINT       NOT NULL,
   active_at    BIGINT       NOT NULL,
   active_by    VARCHAR(20)  NOT NULL,
+  -- Taken from the entry, so that the culler need not read it: microseconds, 0 for never.
+  idle_us      BIGINT       NOT NULL,
+  life_us      BIGINT       NOT NULL,
+  warn_us      BIGINT       NOT NULL,
+  probes       SMALLINT     NOT NULL,
   CONSTRAINT app_sessions_key UNIQUE (owner_id, app, name)
 ){{.Table}};
 {{.CreateIndex "app_sessions_state" "app_sessions" "state, queued_at"}};
