@@ -29,8 +29,10 @@ type live struct {
 	written atomic.Int64
 	// requests and sockets count what is open.
 	requests atomic.Int32
-	mu       sync.Mutex
-	sockets  map[*socket]struct{}
+	// held counts requests that wait for the app to start.
+	held    atomic.Int32
+	mu      sync.Mutex
+	sockets map[*socket]struct{}
 }
 
 func newTracker(now func() time.Time) *tracker { return &tracker{now: now, live: map[string]*live{}} }

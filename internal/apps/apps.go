@@ -163,6 +163,8 @@ type Service struct {
 	tracker  *tracker
 	front    *front
 	launches *pace
+	// opened keeps the audit log from a record for every request to somebody else's app.
+	opened *pace
 
 	mu sync.Mutex
 	// starting are the starts of this process, by app session, to be cut short.
@@ -232,6 +234,7 @@ func New(ctx context.Context, cfg Config, d Deps, drivers ...Driver) (*Service, 
 	s.routes = newRoutes()
 	s.tracker = newTracker(d.Now)
 	s.launches = newPace(cfg.Limits.LaunchesPerMinute, time.Minute)
+	s.opened = newPace(1, time.Minute)
 	s.front, err = newFront(s)
 	return s, err
 }

@@ -88,7 +88,7 @@ func (s *Service) locateHost(ctx context.Context, host string) (target, error) {
 	if !ok {
 		return target{}, errHidden
 	}
-	if t, ok := s.routes.target(host); ok {
+	if t, ok := s.routes.target(host, s.now()); ok {
 		return t, nil
 	}
 	a, err := s.entry(ctx, id)
@@ -151,11 +151,11 @@ func newRoutes() *routes {
 	return &routes{targets: map[string]keptTarget{}, rows: map[string]keptRow{}, byID: map[string]string{}}
 }
 
-func (r *routes) target(host string) (target, bool) {
+func (r *routes) target(host string, now time.Time) (target, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	t, ok := r.targets[host]
-	return t.target, ok
+	return t.target, ok && now.Sub(t.at) < routeAge && !now.Before(t.at)
 }
 
 func (r *routes) keepTarget(host string, t target, now time.Time) {
@@ -193,13 +193,6 @@ func (r *routes) forget(id string) {
 		delete(r.rows, key)
 		delete(r.byID, id)
 	}
-}
-
-// forgetTargets drops what addresses mean, because the catalogue has changed.
-func (r *routes) forgetTargets() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.targets)
 }
 
 // route gives the row that a target leads to, at most routeAge old. Without one its State is Absent.

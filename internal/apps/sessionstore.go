@@ -151,6 +151,7 @@ type filter struct {
 	owner, app, driver string
 	states             []State
 	host               string
+	apps               []AppID
 	limit, offset      int
 }
 
@@ -170,6 +171,12 @@ func (f filter) where() (string, []any) {
 		where += " AND state IN (?" + strings.Repeat(", ?", len(f.states)-1) + ")"
 		for _, s := range f.states {
 			args = append(args, string(s))
+		}
+	}
+	if len(f.apps) > 0 {
+		where += " AND app IN (?" + strings.Repeat(", ?", len(f.apps)-1) + ")"
+		for _, a := range f.apps {
+			args = append(args, string(a))
 		}
 	}
 	return where, args

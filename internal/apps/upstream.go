@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"net"
 	"net/http"
@@ -17,8 +18,12 @@ import (
 // front leads requests to apps.
 type front struct {
 	*Service
+	// transport is for requests of our own, patient those for requests of people, by how long they wait.
 	transport *http.Transport
+	patient   map[time.Duration]*http.Transport
+	mu        sync.Mutex
 	proxy     *httputil.ReverseProxy
+	pages     *template.Template
 }
 
 const (

@@ -28,6 +28,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.metrics.inFlight.Inc()
 	defer s.finish(x, r)
 
+	if s.divert(x, r) {
+		return
+	}
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.id}
 	h["X-Content-Type-Options"] = headerNosniff
