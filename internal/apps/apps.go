@@ -165,6 +165,8 @@ type Service struct {
 	launches *pace
 	// opened keeps the audit log from a record for every request to somebody else's app.
 	opened *pace
+	// noted does the same for refusals.
+	noted *pace
 
 	mu sync.Mutex
 	// starting are the starts of this process, by app session, to be cut short.
@@ -234,7 +236,7 @@ func New(ctx context.Context, cfg Config, d Deps, drivers ...Driver) (*Service, 
 	s.routes = newRoutes()
 	s.tracker = newTracker(d.Now)
 	s.launches = newPace(cfg.Limits.LaunchesPerMinute, time.Minute)
-	s.opened = newPace(1, time.Minute)
+	s.opened, s.noted = newPace(1, time.Minute), newPace(1, time.Minute)
 	s.front, err = newFront(s)
 	return s, err
 }

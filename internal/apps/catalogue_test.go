@@ -87,7 +87,9 @@ func TestChosenOptions(t *testing.T) {
 	low, high := 1.0, 4.0
 	a := App{Options: []Option{
 		{ID: "size", Type: "choice", Default: "s", Choices: map[string]Resources{"s": {}, "l": {}}},
-		{ID: "branch", Type: "text"}, {ID: "n", Type: "number", Min: &low, Max: &high}, {ID: "gpu", Type: "boolean"},
+		{ID: "branch", Type: "text"},
+		{ID: "n", Type: "number", Min: &low, Max: &high},
+		{ID: "gpu", Type: "boolean"},
 	}}
 	for name, row := range map[string]struct {
 		chosen map[string]any

@@ -109,6 +109,7 @@ func (c Cause) advice() string {
 		return "An administrator stopped it."
 	case CauseLogout:
 		return "It was stopped when you logged out."
+	default:
+		return ""
 	}
-	return ""
 }

@@ -63,11 +63,9 @@ type passage struct {
 	foreign bool
 	// consumed says that the Authorization header was for us.
 	consumed bool
-	// again is how often the request was given to an instance.
-	again  int
-	status int
-	in     atomic.Int64
-	out    atomic.Int64
+	status   int
+	in       atomic.Int64
+	out      atomic.Int64
 }
 
 type passageKey struct{}
@@ -201,6 +199,7 @@ func (f *front) mayPass(ctx context.Context, p *passage) error {
 	}
 	d, err := f.access.Require(ctx, OpenAny, p.app.Group)
 	if err != nil || f.cfg.Routing != ByHost {
+		f.refused(ctx, OpenAny, p.app.Group, "app "+string(p.app.ID)+" of "+p.owner.Slug, d, errHidden)
 		return errHidden
 	}
 	p.foreign = true
@@ -250,6 +249,7 @@ func (f *front) sayNotRunning(w http.ResponseWriter, r *http.Request, row Sessio
 		code, text, wait = "app_stopping", "the app is being stopped", 5*time.Second
 	case Failed:
 		code, text = "app_failed", "the app has failed: "+first(row.Message, row.Cause.advice())
+	default:
 	}
 	f.say(w, r, http.StatusServiceUnavailable, appProblem{Code: code, Cause: row.Cause, Message: text}, wait)
 }

@@ -204,6 +204,7 @@ func (s *Service) launchFor(ctx context.Context, a App, other string) (Owner, la
 	}
 	d, err := s.access.Require(ctx, LaunchAny, a.Group)
 	if err != nil {
+		s.refused(ctx, LaunchAny, a.Group, "app "+string(a.ID), d, err)
 		return Owner{}, launcher{}, ctx, hidden(err)
 	}
 	u, err := s.access.Known(ctx, other)
@@ -241,6 +242,9 @@ type pace struct {
 	did    map[string][]time.Time
 }
 
+// maxPaced bounds how many are counted at a time.
+const maxPaced = 10_000
+
 func newPace(most int, window time.Duration) *pace {
 	return &pace{most: most, window: window, did: map[string][]time.Time{}}
 }
@@ -266,7 +270,14 @@ func (p *pace) free(who string, now time.Time) bool {
 func (p *pace) note(who string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.did) < 100_000 {
+	if len(p.did) >= maxPaced {
+		for one, times := range p.did {
+			if now.Sub(times[len(times)-1]) >= p.window {
+				delete(p.did, one)
+			}
+		}
+	}
+	if len(p.did) < maxPaced {
 		p.did[who] = append(p.did[who], now)
 	}
 }

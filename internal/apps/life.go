@@ -73,6 +73,7 @@ func (s *Service) settle(ctx context.Context, tx *database.Tx, row *Session, e e
 		if err := s.queue.Add(ctx, tx, stopKind, workID(*row), now); err != nil {
 			return err
 		}
+	default:
 	}
 	if err := s.record(ctx, tx, *row, e); err != nil {
 		return err
@@ -144,6 +145,7 @@ func (s *Service) after(ctx context.Context, row Session) {
 	case Stopping:
 		s.interrupt(row.ID, errMoved)
 		s.queue.Wake(stopKind)
+	case Absent:
 	}
 	s.metrics.moved(row)
 	if row.State == Failed {
@@ -193,6 +195,7 @@ func (s *Service) progressOf(row Session) Progress {
 		p.Message = first(row.Message, row.Cause.advice())
 	case Stopping, Stopped:
 		p.Cause = row.Cause
+	case Absent, Queued, Starting:
 	}
 	return p
 }

@@ -351,6 +351,7 @@ func TestWhoMay(t *testing.T) {
 			t.Errorf("%s: %v, want what a missing one gets", name, err)
 		}
 	}
+	equal(t, s.count("SELECT COUNT(*) FROM audit_records WHERE outcome = 'denied'"), 4)
 	_, _, err := s.Launch(s.admin(), Request{App: "open"})
 	noError(t, err)
 	stopped, err := s.StopSession(s.admin(), s.until(row.ID, Running).ID, false)

@@ -44,8 +44,12 @@ type pageButton struct {
 
 // labels are the steps of a start as people read them.
 var labels = []pageStep{
-	{Name: "permitted", Label: "You may use it"}, {Name: "queued", Label: "A place is free"}, {Name: "image", Label: "Its image is here"},
-	{Name: "create", Label: "It has its own room"}, {Name: "start", Label: "It runs"}, {Name: "answer", Label: "It answers"},
+	{Name: "permitted", Label: "You may use it"},
+	{Name: "queued", Label: "A place is free"},
+	{Name: "image", Label: "Its image is here"},
+	{Name: "create", Label: "It has its own room"},
+	{Name: "start", Label: "It runs"},
+	{Name: "answer", Label: "It answers"},
 }
 
 // stepsAt marks where a start is.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"lodge/internal/access"
+	"lodge/internal/audit"
 	"lodge/internal/fault"
 )
 
@@ -34,6 +35,9 @@ func (s *Service) may(ctx context.Context, action access.Action, a App) (context
 	switch {
 	case c.Admin, !listed:
 	case !admitted:
+		if action != List {
+			s.refused(ctx, action, a.Group, "app "+string(a.ID), access.Decision{Rule: "the app's own list"}, errHidden)
+		}
 		return ctx, errHidden
 	default:
 		ctx = access.WithGrants(ctx, access.Grant{Role: "allow of app " + access.Role(a.ID), Group: a.Group, Action: action})
@@ -42,6 +46,9 @@ func (s *Service) may(ctx context.Context, action access.Action, a App) (context
 	// The grant was for this one question: the next app of the group has a list of its own.
 	ctx = access.WithCaller(ctx, c)
 	if err != nil {
+		if action != List {
+			s.refused(ctx, action, a.Group, "app "+string(a.ID), d, err)
+		}
 		return ctx, hidden(err)
 	}
 	return access.WithDecision(ctx, d), nil
@@ -63,9 +70,29 @@ func (s *Service) find(ctx context.Context, id string, own, others access.Action
 	}
 	d, err := s.access.Require(ctx, others, row.Entry.Group)
 	if err != nil {
+		s.refused(ctx, others, row.Entry.Group, "app session "+row.ID, d, err)
 		return Session{}, ctx, hidden(err)
 	}
 	return row, access.WithDecision(ctx, d), nil
+}
+
+// refused writes down that somebody was refused what they asked for, once a minute for the same
+// thing: a forgotten tab asks every few seconds. That it could not be written must not turn a
+// refusal into something else, so it is only logged.
+func (s *Service) refused(ctx context.Context, action access.Action, group access.Group, object string, d access.Decision, why error) {
+	c := access.CallerFrom(ctx)
+	if c == nil || !fault.Is(why, fault.Denied) && !fault.Is(why, fault.Missing) {
+		return
+	}
+	key := c.Issuer + "|" + c.Subject + " " + string(action) + " " + object
+	if !s.noted.free(key, s.now()) {
+		return
+	}
+	s.noted.note(key, s.now())
+	entry := audit.Entry{Action: string(action), Group: string(group), Object: object, Outcome: audit.Denied, Rule: d.Rule}
+	if err := s.audit.Refused(ctx, entry); err != nil {
+		s.log.ErrorContext(ctx, "a refusal could not be written to the audit log", "error", err)
+	}
 }
 
 func missing(err error) error {

@@ -43,8 +43,6 @@ type Session struct {
 	Warned   time.Time
 	Active   time.Time
 	ActiveBy string
-
-	owner *Owner
 }
 
 // launcher is who launched, as far as the start must know it: hours later nobody has a token any more.

@@ -14,10 +14,7 @@ import (
 	"lodge/internal/work"
 )
 
-var (
-	errTooLong = errors.New("the start took too long")
-	errDied    = errors.New("the instance ended")
-)
+var errTooLong = errors.New("the start took too long")
 
 // startError is why an app session cannot be started.
 type startError struct {

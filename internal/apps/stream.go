@@ -39,14 +39,14 @@ func (s *Service) streamEvents(w http.ResponseWriter, r *http.Request, row Sessi
 		for _, e := range events {
 			last = e.seq
 			if err := stream.Send("", strconv.FormatInt(e.seq, 10), e.body); err != nil {
-				return nil //nolint:nilerr // the reader went away
+				return nil // the reader went away
 			}
 		}
 		if row.State.settled() {
 			return nil
 		}
 		if err := s.tellPlace(ctx, stream, row, &place); err != nil {
-			return nil //nolint:nilerr // the reader went away
+			return nil // the reader went away
 		}
 		select {
 		case <-stream.Done():

@@ -53,8 +53,7 @@ func fixture(socket bool) drivertest.AppsFixture {
 			lock <- struct{}{}
 			defer func() { <-lock }()
 			if dirs[t.Name()] == "" {
-				// Sockets need a short path.
-				dir, err := os.MkdirTemp("", "lp")
+				dir, err := os.MkdirTemp("", "lp") //nolint:usetesting // sockets need a short path
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -84,7 +83,10 @@ func TestAnothersNumber(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- stranger.Wait() }()
-	defer func() { _ = stranger.Process.Kill(); <-ended }()
+	defer func() {
+		_ = stranger.Process.Kill()
+		<-ended
+	}()
 	if err := os.MkdirAll(filepath.Join(dir, id), 0o700); err != nil {
 		t.Fatal(err)
 	}

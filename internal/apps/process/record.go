@@ -206,7 +206,7 @@ func (d *Driver) marked() []record {
 			Installation: d.cfg.Installation, ID: env[markSession], Run: run, App: apps.AppID(env[markApp]), OwnerID: env[markOwner], Hash: env[markHash],
 			PID: pid, Started: stat.started, Address: address, Created: d.now().UTC(),
 		})
-		_ = os.MkdirAll(d.path(env[markSession], ""), 0o700) //nolint:gosec // G703: the id was checked; the record will say if there is none
+		_ = os.MkdirAll(d.path(env[markSession], ""), 0o700) // the record will say if there is none
 	}
 	return list
 }
