@@ -100,10 +100,8 @@ type Config struct {
 	Cull   CullConfig
 	// Hold is how long a request other than for a page waits for an app that starts.
 	Hold time.Duration
-	// Drain is how long requests may go on after a stop; Grace how long an app may take to end.
-	Drain, Grace time.Duration
-	// StopOnExit stops all app sessions when Lodge ends.
-	StopOnExit bool
+	// Grace is how long an app may take to end once it is asked to.
+	Grace time.Duration
 	// Changed hears of every change that a live view may want to show. It must not block.
 	Changed func(topic string)
 }
@@ -116,7 +114,6 @@ type CullConfig struct {
 func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.Routing, ByHost)
 	orDefault(&c.Hold, 10*time.Second)
-	orDefault(&c.Drain, 5*time.Second)
 	orDefault(&c.Grace, 10*time.Second)
 	orDefault(&c.Cull.Every, 30*time.Second)
 	orDefault(&c.Cull.Flush, 15*time.Second)
@@ -237,7 +234,12 @@ func New(ctx context.Context, cfg Config, d Deps, drivers ...Driver) (*Service, 
 	s.tracker = newTracker(d.Now)
 	s.launches = newPace(cfg.Limits.LaunchesPerMinute, time.Minute)
 	s.opened, s.noted = newPace(1, time.Minute), newPace(1, time.Minute)
-	s.front, err = newFront(s)
+	if s.front, err = newFront(s); err != nil {
+		return nil, err
+	}
+	if d.Registry != nil {
+		err = d.Registry.Register(s)
+	}
 	return s, err
 }
 

@@ -3,6 +3,7 @@ package apps
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -40,6 +41,9 @@ func (s *Service) Connect(edge *httpapi.Server) error {
 	case ByPath:
 		edge.Divert("apps", func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/apps/") }, http.HandlerFunc(s.front.byPath))
 	case Alone:
+		edge.Handle("GET /alive", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "ok\n") // the client went away
+		}))
 		edge.Divert("apps", func(r *http.Request) bool { return !platformPath(r.URL.Path) }, http.HandlerFunc(s.front.alone))
 	default:
 		return errors.New("apps: routing is one of host, path, alone")

@@ -23,6 +23,7 @@ import (
 
 	"lodge/internal/access"
 	"lodge/internal/httpapi"
+	"lodge/internal/identity"
 )
 
 // mirror is an app that shows what it got.
@@ -616,6 +617,52 @@ func TestTheHandOver(t *testing.T) {
 	equal(t, resp.StatusCode, 401)
 }
 
+// A program with a token calls its own app directly; neither token nor another app's own reach it
+// unless the entry says so.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	s := mirrorSite(t, func(set *setup) {
+		set.cfg.Catalogue = []App{
+			demo(),
+			demo(func(a *App) { a.ID, a.Identity.PassAuthorization = "passing", true }),
+			demo(func(a *App) { a.ID, a.Identity.PassAuthorization, a.Trusted = "trusted", true, true }),
+		}
+	})
+	root := access.WithCaller(t.Context(), &access.Caller{Name: "root", Admin: true})
+	token, secret, err := s.identity.CreateToken(root, identity.TokenRequest{Name: "robot"})
+	noError(t, err)
+	as := access.WithCaller(t.Context(), &access.Caller{Issuer: "lodge", Subject: "token:" + token.ID, Name: "robot", Credential: access.Credential{Kind: "token", ID: token.ID}})
+	for app, passes := range map[AppID]bool{"demo": false, "passing": false, "trusted": true} {
+		row := s.until(s.launch(as, app).ID, Running)
+		at := strings.TrimSuffix(s.url(row), "/")
+		resp, text := s.ask("POST", at+"/x", "", strings.NewReader("hi"), "Authorization", "Bearer "+secret.Reveal())
+		equal(t, resp.StatusCode, 200)
+		equal(t, strings.Contains(text, secret.Reveal()), passes)
+		resp, _ = s.ask("GET", at+"/", "", nil, "Authorization", "Bearer nonsense")
+		equal(t, resp.StatusCode, 401)
+	}
+	_, at := s.up("ana", "passing")
+	main, _ := s.login("ana")
+	sealed, err := s.seal(appPass{Login: sessionID(main), User: access.CallerFrom(s.as("ana")).UserID, Host: "passing--ana", Until: time.Now().Add(time.Hour).Unix()})
+	noError(t, err)
+	for header, passes := range map[string]bool{"token abc": true, "Bearer the-apps-own": true, "Bearer " + secret.Reveal(): false} {
+		resp, text := s.ask("GET", at+"/", "", nil, "Cookie", "lodge-app="+sealed, "Authorization", header)
+		equal(t, resp.StatusCode, 200)
+		equal(t, strings.Contains(text, header), passes)
+	}
+	// A pass that somebody wrote by themselves, or that is for another host, is none.
+	for _, pass := range []string{"lodge-app=AAAA", "lodge-app=" + sealed + "x", "lodge-app=" + sealed + "; lodge-app=" + sealed} {
+		resp, _ := s.ask("GET", at+"/", "", nil, "Cookie", pass)
+		equal(t, resp.StatusCode, 401)
+	}
+}
+
+// sessionID is the id of the session that a cookie stands for.
+func sessionID(cookie string) string {
+	sum := sha256.Sum256([]byte(strings.TrimPrefix(cookie, "lodge_session=")))
+	return uuid.UUID(sum[:16]).String()
+}
+
 func TestOpenLeadsEverybodyToTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := mirrorSite(t)
@@ -670,6 +717,8 @@ func TestAloneAsServiceHub(t *testing.T) {
 	at := s.public.String()
 	resp, _ := s.ask("GET", at+"/", "", nil, "Accept", "text/html")
 	equal(t, resp.StatusCode, 401)
+	_, alive := s.ask("GET", at+"/alive", "", nil)
+	equal(t, alive, "ok\n")
 	resp, text := s.ask("GET", at+"/x", "42@issuer.example.org", nil, "Accept", "text/html", "Sec-Fetch-Site", "")
 	equal(t, resp.StatusCode, 200)
 	if !strings.Contains(text, "Starting echoheaders") {

@@ -8,7 +8,7 @@ import (
 
 // identityHeaders are those that Lodge sets for apps that list them, and takes from everybody else.
 var identityHeaders = []string{
-	"userid", "x-lodge-user", "x-lodge-name", "x-lodge-email", "x-lodge-roles", "x-lodge-app", "x-lodge-session", "x-lodge-assertion",
+	"userid", "x-lodge-user", "x-lodge-name", "x-lodge-email", "x-lodge-roles", "x-lodge-app", "x-lodge-session",
 }
 
 // hopByHop headers belong to one connection.

@@ -69,14 +69,6 @@ func Note(ctx context.Context, caller string, attrs ...slog.Attr) {
 	}
 }
 
-// Draining is closed when the server has begun to end, so that what never ends by itself can.
-func Draining(ctx context.Context) <-chan struct{} {
-	if x := exchangeFrom(ctx); x != nil && x.server != nil {
-		return x.server.drained
-	}
-	return nil
-}
-
 // Began is when the request came in, by the server's clock.
 func Began(ctx context.Context) time.Time {
 	if x := exchangeFrom(ctx); x != nil {
