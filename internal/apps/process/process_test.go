@@ -84,8 +84,12 @@ func TestAnothersNumber(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- stranger.Wait() }()
 	defer func() {
-		_ = stranger.Process.Kill()
-		<-ended
+		if err := stranger.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err == nil {
+			t.Error("the stranger ended well, though it was killed")
+		}
 	}()
 	if err := os.MkdirAll(filepath.Join(dir, id), 0o700); err != nil {
 		t.Fatal(err)
