@@ -20,9 +20,9 @@ export default defineConfig({
   },
   server: {
     proxy: Object.fromEntries(
-      ['/api', '/auth', '/idp', '/results', '/readyz', '/healthz', '/openapi.json', '/docs'].map((path) => [
+      ['/api', '/auth', '/idp', '/results', '/fleet', '/readyz', '/healthz', '/openapi.json', '/docs'].map((path) => [
         path,
-        { target: server, changeOrigin: false },
+        { target: server, changeOrigin: false, ws: path === '/fleet' },
       ]),
     ),
   },

@@ -23,7 +23,7 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal, all *commands) erro
 	for _, notice := range cfg.Notices {
 		log.Warn(notice)
 	}
-	server, err := lodge.Open(ctx, cfg, lodge.Options{Parts: c.Parts, Version: version, Out: t.out, Now: t.now, Log: log})
+	server, err := lodge.Open(ctx, cfg, lodge.Options{Parts: c.Parts, Version: version, Simulate: !c.NoSimulator, Out: t.out, Now: t.now, Log: log})
 	if err != nil {
 		return err
 	}

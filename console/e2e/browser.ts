@@ -70,8 +70,15 @@ export async function fillLogin(page: Page, login: string, password: string): Pr
 
 /** What a person with a screen reader, a keyboard or weak eyes would stumble over. */
 export async function barriers(page: Page): Promise<string[]> {
-  // Faded text on its way in has too little contrast for a moment.
-  await page.waitForFunction(() => document.getAnimations().every((a) => a.playState !== 'running' || a.effect?.getTiming().iterations === Infinity));
+  // Faded text on its way in or out has too little contrast for a moment, and a transition may begin a
+  // few frames after what caused it: the page has to stand still for a while.
+  await page.evaluate(async () => {
+    const moves = (a: Animation) => a.playState === 'running' && a.effect?.getTiming().iterations !== Infinity;
+    for (let still = 0; still < 10; still++) {
+      await new Promise((next) => requestAnimationFrame(next));
+      if (document.getAnimations().some(moves)) still = -1;
+    }
+  });
   await page.evaluate(axe.source);
   const found = await page.evaluate(async () => {
     const run = (window as unknown as { axe: typeof axe }).axe;

@@ -1,10 +1,10 @@
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { launch, open, signIn, type Watched } from './browser';
-import { type Site, startSite } from './site';
+import { type Options, type Site, startSite } from './site';
 
 /** What each file of specs works with: its own server, its own browser and, unless told otherwise, the administrator. */
-export function useConsole({ signedIn = true } = {}) {
+export function useConsole({ signedIn = true, ...options }: Options & { signedIn?: boolean } = {}) {
   let site: Site | undefined;
   let browser: Browser | undefined;
   let admin: Watched | undefined;
@@ -14,7 +14,7 @@ export function useConsole({ signedIn = true } = {}) {
   };
 
   beforeAll(async () => {
-    [site, browser] = await Promise.all([startSite(), launch()]);
+    [site, browser] = await Promise.all([startSite(options), launch()]);
     admin = await open(browser);
     if (signedIn) await signIn(admin.page, site.url, 'admin', site.password);
   });

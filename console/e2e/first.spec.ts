@@ -42,6 +42,7 @@ describe('a first visit', () => {
 
     await row('scores.csv').waitFor();
     await row('scores.csv').getByText('baseline').waitFor();
+    await page().getByRole('dialog').waitFor({ state: 'detached' });
     expect(await barriers(page())).toEqual([]);
 
     await row('scores.csv').getByRole('button', { name: 'scores.csv', exact: true }).click();

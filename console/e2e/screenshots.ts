@@ -19,7 +19,7 @@ let pages: { name: string; path: string; ready?: (page: Page) => Promise<void> }
 
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
-  [site, browser] = await Promise.all([startSite(), launch()]);
+  [site, browser] = await Promise.all([startSite({ simulator: 4 }), launch()]);
   pages = await furnish(site);
 });
 
@@ -98,10 +98,34 @@ async function furnish(s: Site) {
   });
   await s.api('POST', '/api/v1/tokens', { name: 'nightly-report', roles: ['oncology'], ttl: '2160h' });
 
+  const patrol = (...places: string[]) => dispatch(s, 'patrol', { places, rounds: 3 });
+  await patrol('lab_bench', 'goods_out');
+  await patrol('ward_desk', 'pantry');
+  const task = await patrol('supply', 'reception');
+  await s.api('POST', '/fleet/scheduled_tasks', {
+    task_request: { category: 'clean', description: { zone: 'lobby_floor' }, requester: 'Mara Lindqvist' },
+    schedules: ['monday', 'wednesday', 'friday'].map((period) => ({ period, at: '06:30' })),
+  });
+  await s.api('POST', '/fleet/alerts/request', {
+    id: 'shelf', unix_millis_alert_time: Date.now(), title: 'Shelf is empty', subtitle: 'supply_shelf', message: 'No gloves are left on supply_shelf.',
+    display: true, tier: 'warning', responses_available: ['Filled up', 'Later'], alert_parameters: [], task_id: null,
+  });
+
   const files = (await s.api('GET', '/results/files')) as { items: { id: string; filename: string }[] };
   const file = (name: string) => encodeURIComponent(files.items.find((f) => f.filename === name)?.id ?? '');
   return [
     { name: 'home', path: '/' },
+    { name: 'fleet-map', path: '/fleet/map?level=L1', ready: robots },
+    { name: 'fleet-map-robot', path: '/fleet/map?level=L1&select=robot:carriers%2Fcarrier_1', ready: robots },
+    { name: 'fleet-robots', path: '/fleet/robots', ready: row('carrier_1') },
+    { name: 'fleet-robot', path: '/fleet/robots?robot=carriers%2Fcarrier_1', ready: dialog },
+    { name: 'fleet-tasks', path: '/fleet/tasks', ready: row('supply') },
+    { name: 'fleet-new-task', path: '/fleet/tasks?do=task', ready: dialog },
+    { name: 'fleet-task', path: `/fleet/tasks/${encodeURIComponent(task)}` },
+    { name: 'fleet-doors', path: '/fleet/doors', ready: (page: Page) => page.getByText('closed').first().waitFor() },
+    { name: 'fleet-schedules', path: '/fleet/schedules', ready: row('lobby_floor') },
+    { name: 'fleet-new-schedule', path: '/fleet/schedules?do=new', ready: dialog },
+    { name: 'fleet-alerts', path: '/fleet/alerts' },
     { name: 'files', path: '/results/files' },
     { name: 'file-csv', path: `/results/files?file=${file('cohort.csv')}`, ready: visible('Preview as a table') },
     { name: 'file-png', path: `/results/files?file=${file('roc-curve.png')}`, ready: visible('Preview of roc-curve.png') },
@@ -126,6 +150,20 @@ async function furnish(s: Site) {
       },
     },
   ];
+}
+
+async function dispatch(s: Site, category: string, description: unknown): Promise<string> {
+  const request = { category, description, requester: 'Mara Lindqvist', unix_millis_earliest_start_time: 0 };
+  const answer = await s.api('POST', '/fleet/tasks/dispatch_task', { type: 'dispatch_task_request', request });
+  return (answer as { state: { booking: { id: string } } }).state.booking.id;
+}
+
+function robots(page: Page) {
+  return page.getByTestId('robot').first().waitFor();
+}
+
+function row(text: string) {
+  return (page: Page) => page.getByRole('row').filter({ hasText: text }).first().waitFor();
 }
 
 function visible(label: string) {

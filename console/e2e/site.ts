@@ -30,7 +30,12 @@ export interface Upload {
   readonly content: string | Buffer;
 }
 
-export async function startSite(): Promise<Site> {
+export interface Options {
+  /** How much faster than time a simulated site lives beside the server; without it there is none. */
+  readonly simulator?: number;
+}
+
+export async function startSite({ simulator }: Options = {}): Promise<Site> {
   if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make build" first`);
   const home = mkdtempSync(join(tmpdir(), 'lodge-console-'));
   const data = join(home, 'data');
@@ -44,7 +49,9 @@ export async function startSite(): Promise<Site> {
   );
   let hub = startHub(hubPort);
   await answers(hubURL);
-  const server = run('serve', '--data', data, '--listen', `127.0.0.1:${port}`, '--config', config);
+  const serve = ['serve', '--data', data, '--listen', `127.0.0.1:${port}`, '--config', config];
+  const server =
+    simulator === undefined ? run([...serve, '--no-simulator']) : run(serve, { LODGE_FLEET_SIMULATOR_SPEED: String(simulator) });
   await answers(`${url}/readyz`, server);
   const lodge = (...args: string[]) => execFileSync(binary, [...args, '--data', data], { encoding: 'utf8' }).trim();
   const token = lodge('token', 'create', '--name', 'tests', '--admin');
@@ -98,13 +105,13 @@ export async function startSite(): Promise<Site> {
 }
 
 function startHub(port: number): ChildProcess {
-  return run('simulate', 'hub', '--listen', `127.0.0.1:${port}`);
+  return run(['simulate', 'hub', '--listen', `127.0.0.1:${port}`]);
 }
 
 const output = new WeakMap<ChildProcess, string[]>();
 
-function run(...args: string[]): ChildProcess {
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+function run(args: string[], env: Record<string, string> = {}): ChildProcess {
+  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   const lines: string[] = [];
   output.set(child, lines);
   child.stdout.on('data', (chunk: Buffer) => lines.push(chunk.toString()));

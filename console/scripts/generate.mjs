@@ -20,7 +20,7 @@ async function document() {
       server.close(() => found(port));
     });
   });
-  const server = spawn(binary, ['serve', '--data', data, '--listen', `127.0.0.1:${port}`], { stdio: 'ignore' });
+  const server = spawn(binary, ['serve', '--data', data, '--listen', `127.0.0.1:${port}`, '--no-simulator'], { stdio: 'ignore' });
   const ended = new Promise((done) => server.once('exit', done));
   try {
     for (let tries = 0; ; tries++) {

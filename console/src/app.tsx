@@ -6,6 +6,8 @@ import { BrowserRouter, Navigate, Route, Routes } from 'react-router';
 import { ApiError } from './api/errors';
 import { Live } from './api/live';
 import { queries, staleKeys } from './api/queries';
+import { siteRooms } from './api/rooms';
+import { RoomsContext } from './fleet/line';
 import { Boundary } from './frame/boundary';
 import { Frame } from './frame/frame';
 import { LiveContext } from './frame/live-context';
@@ -20,6 +22,13 @@ import { Problem } from './ui/problem';
 const Home = lazy(() => import('./home/home'));
 const Files = lazy(() => import('./results/files'));
 const Uploads = lazy(() => import('./results/uploads'));
+const FleetMap = lazy(() => import('./fleet/map'));
+const FleetRobots = lazy(() => import('./fleet/robots'));
+const FleetAlerts = lazy(() => import('./fleet/alerts'));
+const FleetDoors = lazy(() => import('./fleet/doors'));
+const FleetSchedules = lazy(() => import('./fleet/schedules'));
+const FleetTasks = lazy(() => import('./fleet/tasks'));
+const FleetTask = lazy(() => import('./fleet/task'));
 const People = lazy(() => import('./access/people'));
 const Person = lazy(() => import('./access/person'));
 const Roles = lazy(() => import('./access/roles'));
@@ -89,7 +98,7 @@ function Entrance() {
   );
 }
 
-/** Keeps the line to the server open and marks as stale what it says has changed. */
+/** Keeps the lines to the server open and marks as stale what it says has changed. */
 function Pushed({ children }: { children: ReactNode }) {
   const live = useMemo(
     () =>
@@ -103,7 +112,13 @@ function Pushed({ children }: { children: ReactNode }) {
     [],
   );
   useEffect(() => live.start(), [live]);
-  return <LiveContext value={live}>{children}</LiveContext>;
+  const rooms = useMemo(() => siteRooms(), []);
+  useEffect(() => () => rooms.close(), [rooms]);
+  return (
+    <LiveContext value={live}>
+      <RoomsContext value={rooms}>{children}</RoomsContext>
+    </LiveContext>
+  );
 }
 
 function topicOf(data: string): string {
@@ -123,6 +138,14 @@ function Pages() {
         <Route path="results" element={<Navigate to="/results/files" replace />} />
         <Route path="results/files" element={needs('results.read', <Files />)} />
         <Route path="results/uploads" element={needs('results.uploads.read', <Uploads />)} />
+        <Route path="fleet" element={<Navigate to="/fleet/map" replace />} />
+        <Route path="fleet/map" element={needs('fleet.map.read', <FleetMap />)} />
+        <Route path="fleet/robots" element={needs('fleet.fleets.read', <FleetRobots />)} />
+        <Route path="fleet/doors" element={needs('fleet.doors.read', <FleetDoors />)} />
+        <Route path="fleet/alerts" element={needs('fleet.alerts.read', <FleetAlerts />)} />
+        <Route path="fleet/schedules" element={needs('fleet.tasks.read', <FleetSchedules />)} />
+        <Route path="fleet/tasks" element={needs('fleet.tasks.read', <FleetTasks />)} />
+        <Route path="fleet/tasks/:id" element={needs('fleet.tasks.read', <FleetTask />)} />
         <Route path="access" element={<Navigate to="/access/people" replace />} />
         <Route path="access/people" element={needs('users.read', <People />)} />
         <Route path="access/people/:id" element={needs('users.read', <Person />)} />

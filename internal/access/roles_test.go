@@ -207,16 +207,3 @@ func TestWhatPermissionsMayName(t *testing.T) {
 		t.Errorf("not all findings at once: %v", err)
 	}
 }
-
-func FuzzDistance(f *testing.F) {
-	f.Add("results.read", "results.raed")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		if len(a) > 200 || len(b) > 200 {
-			return
-		}
-		d := distance(a, b)
-		if d != distance(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
-			t.Errorf("distance of %q and %q is %d", a, b, d)
-		}
-	})
-}

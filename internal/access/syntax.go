@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"lodge/internal/fault"
+	"lodge/internal/spelling"
 )
 
 // How long the columns are, in characters.
@@ -126,7 +127,7 @@ func (s *Service) nearActions(a Action) []string {
 	var list []near
 	for _, i := range s.catalogue {
 		name := string(i.Action)
-		far := distance(text, name)
+		far := spelling.Distance(text, name)
 		if text != "" && (strings.HasPrefix(name, text) || strings.HasSuffix(name, "."+text)) {
 			far = min(far, 1)
 		}
@@ -140,27 +141,6 @@ func (s *Service) nearActions(a Action) []string {
 		names = append(names, n.name)
 	}
 	return names
-}
-
-// distance counts the letters to insert, remove or replace to make a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // uniqueRoles gives the roles in order, each once.

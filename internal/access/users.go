@@ -15,12 +15,31 @@ import (
 // UserFilter says which users to list; zero values leave nobody out.
 type UserFilter struct {
 	// Text is part of the name, the e-mail address or the subject.
-	Text     string
-	Role     Role
-	Disabled *bool
-	Admin    *bool
+	Text string
+	// Name is the whole name, Prefix how it begins, in any case.
+	Name, Prefix string
+	Role         Role
+	Disabled     *bool
+	Admin        *bool
+	// Down lists them from the last name to the first, AdminsLast by whether they are administrators
+	// and then by name, AdminsFirst the other way round.
+	Down, AdminsLast, AdminsFirst bool
 	// Limit and Offset choose the page.
 	Limit, Offset int
+}
+
+func (f UserFilter) order() string {
+	order := "u.name, u.id"
+	if f.Down {
+		order = "u.name DESC, u.id DESC"
+	}
+	switch {
+	case f.AdminsLast:
+		order = "u.admin, " + order
+	case f.AdminsFirst:
+		order = "u.admin DESC, " + order
+	}
+	return order
 }
 
 // Users lists users by name, and tells how many there are in all.
@@ -29,6 +48,12 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, int64, error
 	if f.Text != "" {
 		like := database.Contains(strings.ToLower(clean(f.Text, 255)))
 		w.and("(LOWER(u.name) LIKE ? ESCAPE '!' OR LOWER(u.email) LIKE ? ESCAPE '!' OR LOWER(u.subject) LIKE ? ESCAPE '!')", like, like, like)
+	}
+	if f.Name != "" {
+		w.and("u.name = ?", f.Name)
+	}
+	if f.Prefix != "" {
+		w.and("LOWER(u.name) LIKE ? ESCAPE '!'", strings.TrimPrefix(database.Contains(strings.ToLower(f.Prefix)), "%"))
 	}
 	if f.Role != "" {
 		w.and("EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = u.id AND r.role = ?)", clean(string(f.Role), maxRole))
@@ -48,7 +73,7 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, int64, error
 		u, err := scanUser(rows)
 		users = append(users, u)
 		return err
-	}, "SELECT "+userColumns+" FROM users u"+w.String()+" ORDER BY u.name, u.id LIMIT ? OFFSET ?", w.with(f.Limit, f.Offset)...)
+	}, "SELECT "+userColumns+" FROM users u"+w.String()+" ORDER BY "+f.order()+" LIMIT ? OFFSET ?", w.with(f.Limit, f.Offset)...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list users: %w", err)
 	}
@@ -167,6 +192,35 @@ func (s *Service) TakeRole(ctx context.Context, id string, role Role) error {
 		u := old
 		u.Roles = without(old.Roles, []Role{role})
 		return s.applyChange(ctx, tx, by, old, u)
+	})
+}
+
+// DeleteUser forgets a user, with roles and sessions. Whoever still has a valid token comes to be
+// again at the next sight, with no rights. The last administrator stays.
+func (s *Service) DeleteUser(ctx context.Context, id string) error {
+	return s.change(ctx, "users.write", "users/"+id, func(ctx context.Context, tx *database.Tx, by giver) error {
+		u, err := mustUser(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if u.Admin {
+			if err := by.mustBeAdmin("delete an administrator"); err != nil {
+				return err
+			}
+		}
+		gone := u
+		gone.Admin = false
+		if err := s.checkAdminsLeft(ctx, tx, u, gone); err != nil {
+			return err
+		}
+		for _, statement := range []string{
+			"DELETE FROM sessions WHERE user_id = ?", "DELETE FROM user_roles WHERE user_id = ?", "DELETE FROM users WHERE id = ?",
+		} {
+			if _, err := tx.Exec(ctx, statement, u.ID); err != nil {
+				return fmt.Errorf("delete a user: %w", err)
+			}
+		}
+		return s.record(ctx, tx, "users.write", object(u), "deleted "+describe(u))
 	})
 }
 

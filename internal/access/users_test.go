@@ -43,6 +43,13 @@ func TestUsersOnEveryDatabase(t *testing.T) {
 			{"behind the end", UserFilter{Limit: 3, Offset: 99}, "", 13},
 			{"by role", UserFilter{Role: "reader", Limit: 9}, "user03 user04", 2},
 			{"by text in any case", UserFilter{Text: "USER1", Limit: 9}, "user10 user11", 2},
+			{"by name", UserFilter{Name: "user03", Limit: 9}, "user03", 1},
+			{"by half a name", UserFilter{Name: "user0", Limit: 9}, "", 0},
+			{"by how the name begins", UserFilter{Prefix: "USER1", Limit: 9}, "user10 user11", 2},
+			{"not in the middle", UserFilter{Prefix: "ser1", Limit: 9}, "", 0},
+			{"backwards", UserFilter{Down: true, Limit: 2}, "user11 user10", 13},
+			{"administrators first", UserFilter{AdminsFirst: true, Down: true, Limit: 2}, "a_b!c user11", 13},
+			{"administrators last", UserFilter{AdminsLast: true, Limit: 1}, "user00", 13},
 			{"by e-mail", UserFilter{Text: "ser03@exa", Limit: 9}, "user03", 1},
 			{"signs of LIKE are letters", UserFilter{Text: "_b!", Limit: 9}, "a_b!c", 1},
 			{"a per cent too", UserFilter{Text: "0%", Limit: 9}, "a_b!c", 1},
@@ -226,6 +233,38 @@ func TestSeenAndRenamed(t *testing.T) {
 	if len(h.noted()) != 1 {
 		t.Errorf("being seen is recorded: %v", h.noted())
 	}
+}
+
+func TestDeleteUser(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newHouse(t, db)
+		h.role(t, "reader", "results.read lab")
+		h.give(t, "anna", "reader")
+		old := h.user(t, "anna")
+		admin := h.user(t, "boss")
+		if _, err := h.ChangeUser(root(t.Context()), admin.ID, UserChange{Admin: yes()}); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.DeleteUser(h.as(t, "anna"), admin.ID); !fault.Is(err, fault.Denied) {
+			t.Errorf("anna deletes an administrator: %v", err)
+		}
+		if err := h.DeleteUser(root(t.Context()), admin.ID); !fault.Is(err, fault.Conflict) {
+			t.Errorf("the last administrator is deleted: %v", err)
+		}
+		if err := h.DeleteUser(root(t.Context()), old.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.User(t.Context(), old.ID); !fault.Is(err, fault.Missing) {
+			t.Errorf("the user is still there: %v", err)
+		}
+		again := h.user(t, "anna")
+		if again.ID == old.ID || len(again.Roles) != 0 {
+			t.Errorf("came back as %+v", again)
+		}
+		if err := h.DeleteUser(root(t.Context()), old.ID); !fault.Is(err, fault.Missing) {
+			t.Errorf("deleted twice: %v", err)
+		}
+	})
 }
 
 func TestTheLastAdministratorStays(t *testing.T) {

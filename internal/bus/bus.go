@@ -48,13 +48,15 @@ type Bus struct {
 	// embedded is the server in this process, or nil.
 	embedded *server.Server
 	closed   chan struct{}
-	close    sync.Once
+	// silent is closed once the connection has called its last handler.
+	silent chan struct{}
+	close  sync.Once
 }
 
 // Open starts the server in this process, or connects to the cluster. A cluster that
 // does not answer is no error: Check tells of it, and the connection is made when it can be.
 func Open(cfg Config, log *slog.Logger) (*Bus, error) {
-	b := &Bus{closed: make(chan struct{})}
+	b := &Bus{closed: make(chan struct{}), silent: make(chan struct{})}
 	address := cfg.URL.Reveal()
 	options := []nats.Option{
 		nats.Name("lodge"),
@@ -70,6 +72,7 @@ func Open(cfg Config, log *slog.Logger) (*Bus, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { log.Info("event bus back") }),
+		nats.ClosedHandler(func(*nats.Conn) { close(b.silent) }),
 	}
 	if address == "" {
 		var err error
@@ -188,6 +191,7 @@ func (b *Bus) Close() error {
 			_ = b.conn.FlushTimeout(time.Second)
 		}
 		b.conn.Close()
+		<-b.silent
 		b.stopServer()
 	})
 	return nil

@@ -27,6 +27,7 @@ type Config struct {
 	Identity        Identity      `key:"identity"`
 	Audit           Audit         `key:"audit"`
 	Results         Results       `key:"results"`
+	Fleet           Fleet         `key:"fleet"`
 }
 
 // Log says how the server logs to standard error.
@@ -97,6 +98,7 @@ type Issuer struct {
 	ClientID      string        `key:"client_id" example:"lodge" help:"Our client id there, for logging in with a browser."`
 	ClientSecret  secret.String `key:"client_secret" example:"…" help:"Our client secret there."`
 	Audiences     []string      `key:"audiences" example:"[lodge]" help:"Audiences that tokens may have. Default: client_id; any when neither is set."`
+	SubjectClaims []string      `key:"subject_claims" example:"[preferred_username, sub]" help:"Claims of which the first that is there tells people apart. Default: sub."`
 	NameClaim     string        `key:"name_claim" default:"preferred_username" help:"The claim with a caller's name."`
 	RoleClaim     string        `key:"role_claim" example:"roles" help:"The claim with a caller's roles, such as roles or realm_access.roles. Roles of tokens are ignored when empty."`
 	CAFile        string        `key:"ca_file" example:"/etc/lodge/ca.pem" help:"PEM file of further authorities to trust."`
@@ -162,4 +164,51 @@ type Crypto struct {
 // DP bounds local differential privacy.
 type DP struct {
 	MaxSubmissions int `key:"max_submissions" default:"0" min:"0" help:"How many noised results one analysis may submit; 0 means no limit."`
+}
+
+// Fleet configures the fleet part.
+type Fleet struct {
+	OpenPermissions bool           `key:"open_permissions" default:"false" help:"Let everybody who can log in command robots, doors and lifts, as the original does. Warned about while on."`
+	TimeZone        string         `key:"time_zone" default:"UTC" help:"The time zone of schedules, such as Europe/Berlin."`
+	UseSimTime      bool           `key:"use_sim_time" default:"false" help:"Take the time from the ROS topic /clock."`
+	TaskAPITimeout  time.Duration  `key:"task_api_timeout" default:"5s" help:"How long to wait for RMF's answer to a task request."`
+	CheckTasks      bool           `key:"check_tasks" default:"true" help:"Refuse commands about tasks that are unknown or have ended at once; RMF does not answer those."`
+	NameRequester   bool           `key:"name_requester" default:"false" help:"Name the caller in door and lift requests, instead of the server."`
+	Adapter         FleetAdapter   `key:"adapter"`
+	Rosbridge       Rosbridge      `key:"rosbridge"`
+	Schedule        FleetSchedule  `key:"schedule"`
+	Retention       FleetRetention `key:"retention"`
+	Simulator       FleetSimulator `key:"simulator"`
+}
+
+// FleetAdapter is about the WebSocket of fleet adapters and the dispatcher.
+type FleetAdapter struct {
+	AllowedPeers []string `key:"allowed_peers" example:"[10.0.0.7]" help:"Addresses or networks from which adapters may connect without a token. Warned about while set."`
+	MaxMessage   Size     `key:"max_message" default:"16MiB" help:"Largest message of an adapter."`
+}
+
+// Rosbridge is the way to ROS 2.
+type Rosbridge struct {
+	URL        string `key:"url" example:"ws://127.0.0.1:9090" help:"Address of a rosbridge v2 server. Without one there is no ROS, or a simulated site."`
+	MaxMessage Size   `key:"max_message" default:"64MiB" help:"Largest message from ROS; building maps carry their floor plans."`
+}
+
+// FleetSchedule is about scheduled tasks.
+type FleetSchedule struct {
+	Missed      string        `key:"missed" default:"skip" enum:"skip,run_once" help:"What becomes of an occurrence that was missed while the site was down."`
+	MissedAfter time.Duration `key:"missed_after" default:"1m" help:"How late an occurrence may run without counting as missed."`
+}
+
+// FleetRetention is how long what has ended is kept; 0 keeps it for ever.
+type FleetRetention struct {
+	Tasks  time.Duration `key:"tasks" default:"2160h" help:"How long tasks that have ended are kept, with their logs; 0 means for ever."`
+	Logs   time.Duration `key:"logs" default:"720h" help:"How long entries of logs are kept; 0 means for ever."`
+	Alerts time.Duration `key:"alerts" default:"2160h" help:"How long alerts are kept; 0 means for ever."`
+}
+
+// FleetSimulator is the simulated site that stands in for a building.
+type FleetSimulator struct {
+	Mode   string `key:"mode" default:"auto" enum:"auto,on,off" help:"Whether a simulated site runs beside the server while fleet.rosbridge.url is empty; auto has one while database_url is empty too."`
+	Robots int    `key:"robots" default:"8" min:"1" help:"How many robots it has."`
+	Speed  int    `key:"speed" default:"1" min:"1" help:"How much faster than life it lives."`
 }

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+
+	"lodge/internal/spelling"
 )
 
 // Source says where the value of a setting came from, such as "default" or "lodge.yaml:12".
@@ -116,7 +118,7 @@ func (l *loader) set(key, text string, from Source) {
 func nearest(name string, candidates []string) string {
 	best, distance := "", 4
 	for _, known := range candidates {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(known)); d < distance {
+		if d := spelling.Distance(strings.ToLower(name), strings.ToLower(known)); d < distance {
 			best, distance = known, d
 		}
 	}
@@ -124,26 +126,6 @@ func nearest(name string, candidates []string) string {
 		return "; `lodge config example` lists them all"
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // loadEnvironment reads LODGE_… variables. An unknown one is refused, so that a typing error is seen.

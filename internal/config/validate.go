@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // place says where a setting was made, to stand before what is wrong with it.
@@ -25,6 +26,7 @@ func (l *loader) validate() {
 	l.validateStores()
 	l.validateIssuers()
 	l.validateHub()
+	l.validateFleet()
 	if c := l.Results.Crypto; c.PrivateKey != "" && c.PrivateKeyFile != "" {
 		l.fail("%s: set private_key or private_key_file, not both", l.place("results.crypto.private_key_file"))
 	}
@@ -171,6 +173,20 @@ func (l *loader) validateHub() {
 	default:
 		if h.ID == "" || h.Secret == "" {
 			l.fail("%s: %s needs results.hub.id and results.hub.secret", where, h.Flow)
+		}
+	}
+}
+
+func (l *loader) validateFleet() {
+	if _, err := time.LoadLocation(l.Fleet.TimeZone); err != nil {
+		l.fail("%s: %q is not a time zone such as Europe/Berlin", l.place("fleet.time_zone"), l.Fleet.TimeZone)
+	}
+	if _, err := Networks(l.Fleet.Adapter.AllowedPeers); err != nil {
+		l.fail("%s: %w", l.place("fleet.adapter.allowed_peers"), err)
+	}
+	if text := l.Fleet.Rosbridge.URL; text != "" {
+		if u, err := url.Parse(text); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
+			l.fail("%s: not an address such as ws://127.0.0.1:9090", l.place("fleet.rosbridge.url"))
 		}
 	}
 }

@@ -18,6 +18,8 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -123,7 +125,11 @@ func (db *DB) Close() error {
 // Exec runs a single writing statement in a transaction of its own.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if db.writer == nil {
-		result, err := db.pool.ExecContext(ctx, rebind(db.dialect, query), args...)
+		var result sql.Result
+		err := onGoodConn(ctx, func() (err error) {
+			result, err = db.pool.ExecContext(ctx, rebind(db.dialect, query), args...)
+			return err
+		})
 		return result, explain(err)
 	}
 	var result sql.Result
@@ -139,13 +145,34 @@ func (db *DB) Exec(ctx context.Context, query string, args ...any) (sql.Result, 
 
 // Query reads what is committed. The rows must be closed.
 func (db *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := db.pool.QueryContext(ctx, rebind(db.dialect, query), args...)
+	var rows *sql.Rows
+	err := onGoodConn(ctx, func() (err error) {
+		rows, err = db.pool.QueryContext(ctx, rebind(db.dialect, query), args...) //nolint:rowserrcheck,sqlclosecheck // whoever asked reads and closes them
+		return err
+	})
 	return rows, explain(err)
 }
 
 // QueryRow reads one row of what is committed.
 func (db *DB) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return db.pool.QueryRowContext(ctx, rebind(db.dialect, query), args...)
+	var row *sql.Row
+	_ = onGoodConn(ctx, func() error {
+		row = db.pool.QueryRowContext(ctx, rebind(db.dialect, query), args...)
+		return row.Err()
+	}) // the row tells
+	return row
+}
+
+// onGoodConn runs fn again while the pool gives it connections that are dead. The driver finds that
+// out before it has sent anything. database/sql does so itself, but gives up after three: a full
+// pool has more of them after the server restarted, or many callers went away at once.
+func onGoodConn(ctx context.Context, fn func() error) error {
+	for n := 1; ; n++ {
+		err := fn()
+		if n == attempts || !errors.Is(err, driver.ErrBadConn) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // writing is the pool whose connections may write.

@@ -16,19 +16,30 @@ func Time(us int64) time.Time { return time.UnixMicro(us).UTC() }
 // Upsert writes the statement that inserts a row with the key columns and the other
 // columns, in this order, or sets the other columns when the keys are there already.
 func Upsert(d Dialect, table string, keys, columns []string) string {
-	return insert(d, table, keys, columns, columns)
+	return insert(d, table, keys, columns, columns, 1)
+}
+
+// UpsertRows is Upsert of several rows at once, no two of which may have the same keys.
+func UpsertRows(d Dialect, table string, keys, columns []string, rows int) string {
+	return insert(d, table, keys, columns, columns, rows)
 }
 
 // InsertAbsent writes the statement that inserts a row with the key columns and the other
 // columns, in this order, or leaves the row as it is when the keys are there already.
 func InsertAbsent(d Dialect, table string, keys, columns []string) string {
-	return insert(d, table, keys, columns, nil)
+	return insert(d, table, keys, columns, nil, 1)
+}
+
+// InsertAbsentRows is InsertAbsent of several rows at once. Of those with the same keys one is kept.
+func InsertAbsentRows(d Dialect, table string, keys, columns []string, rows int) string {
+	return insert(d, table, keys, columns, nil, rows)
 }
 
 // insert writes a statement that sets the columns in update when the keys are there already.
-func insert(d Dialect, table string, keys, columns, update []string) string {
+func insert(d Dialect, table string, keys, columns, update []string, rows int) string {
 	all := slices.Concat(keys, columns)
-	statement := "INSERT INTO " + table + " (" + strings.Join(all, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(all)-1) + ")"
+	values := "(?" + strings.Repeat(", ?", len(all)-1) + ")"
+	statement := "INSERT INTO " + table + " (" + strings.Join(all, ", ") + ") VALUES " + values + strings.Repeat(", "+values, rows-1)
 	set := make([]string, len(update))
 	for i, c := range update {
 		if d == MySQL {

@@ -58,7 +58,11 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 
 // try runs fn in one transaction of a server.
 func (db *DB) try(ctx context.Context, fn func(*Tx) error) error {
-	stx, err := db.pool.BeginTx(ctx, nil)
+	var stx *sql.Tx
+	err := onGoodConn(ctx, func() (err error) {
+		stx, err = db.pool.BeginTx(ctx, nil)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,11 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 	return writeJSON(w, status, bytes.TrimSuffix(buf.Bytes(), []byte("\n")))
 }
 
+// JSONText answers with text, which is compact JSON already.
+func JSONText(w http.ResponseWriter, status int, text []byte) error {
+	return writeJSON(w, status, text)
+}
+
 func writeJSON(w http.ResponseWriter, status int, body []byte) error {
 	h := w.Header()
 	if rw, ok := w.(*responseWriter); ok && len(body) >= compressMin {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -136,8 +137,8 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.mount, x.pattern, x.problem = b.mount.Name, e.pattern, b.mount.Problem
 		x.metrics = x.server.metrics.route(b.mount.Name, e.pattern, "other")
 		w.Header()["Content-Security-Policy"] = headerDataOnly
-		if x.server.cors(w.Header(), r, e.allow) {
-			x.w.WriteHeader(http.StatusNoContent)
+		if x.server.cors(w.Header(), r, b.mount.AnyOrigin, e.allow) {
+			preflight(x.w, r, b.mount.AnyOrigin)
 			return
 		}
 		x.server.fail(x, r, &MethodError{Allow: e.allow})
@@ -145,7 +146,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.mount, x.pattern, x.problem, x.metrics = b.mount.Name, e.pattern, b.mount.Problem, b.metrics
 	w.Header()["Content-Security-Policy"] = headerDataOnly
-	x.server.cors(w.Header(), r, e.allow)
+	x.server.cors(w.Header(), r, b.mount.AnyOrigin, e.allow)
 	x.server.run(x, b, r)
 }
 
@@ -230,6 +231,7 @@ func tooLong(r *http.Request, limit int64) error {
 // outside is a handler in the chain that the Gate does not guard.
 type outside struct {
 	server  *Server
+	tree    *tree
 	pattern string
 	metrics *routeMetrics
 	handler http.Handler
@@ -238,6 +240,10 @@ type outside struct {
 func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchangeFrom(r.Context())
 	x.mount, x.pattern, x.problem, x.metrics = "static", o.pattern, WriteProblem, o.metrics
+	if o.tree.owner.AnyOrigin && o.server.cors(w.Header(), r, true, "") {
+		preflight(w, r, true)
+		return
+	}
 	o.server.watchBody(x, r, time.Time{})
 	o.handler.ServeHTTP(w, r)
 }
@@ -249,8 +255,26 @@ type nowhere struct {
 	metrics *routeMetrics
 }
 
-func (n *nowhere) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+func (n *nowhere) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchangeFrom(r.Context())
 	x.mount, x.pattern, x.metrics = n.owner.Name, "unmatched", n.metrics
+	if n.owner.AnyOrigin {
+		n.server.cors(w.Header(), r, true, "")
+	}
 	n.server.fail(x, r, ErrNoRoute)
+}
+
+// slashed redirects an address with a slash at its end to the one without; method and body are kept.
+type slashed struct {
+	server   *Server
+	endpoint *endpoint
+}
+
+func (s *slashed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, b := exchangeFrom(r.Context()), s.endpoint.any()
+	x.mount, x.pattern, x.metrics = b.mount.Name, s.endpoint.pattern, s.server.metrics.route(b.mount.Name, s.endpoint.pattern, "other")
+	s.server.cors(w.Header(), r, b.mount.AnyOrigin, s.endpoint.allow)
+	to := url.URL{Path: strings.TrimSuffix(r.URL.Path, "/"), RawPath: strings.TrimSuffix(r.URL.RawPath, "/"), RawQuery: r.URL.RawQuery}
+	w.Header().Set("Location", PublicURL(r)+to.String())
+	x.w.WriteHeader(http.StatusTemporaryRedirect)
 }

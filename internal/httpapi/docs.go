@@ -127,7 +127,11 @@ func groupsOf(api *huma.OpenAPI) []docsGroup {
 			}
 			action, _ := op.Extensions["x-lodge-action"].(string)
 			group, _ := op.Extensions["x-lodge-group"].(string)
-			byTag[op.Tags[0]] = append(byTag[op.Tags[0]], docsOperation{op, method, path, action, where[group]})
+			tag := "general"
+			if len(op.Tags) > 0 {
+				tag = op.Tags[0]
+			}
+			byTag[tag] = append(byTag[tag], docsOperation{op, method, path, action, where[group]})
 		}
 	}
 	groups := make([]docsGroup, 0, len(byTag))

@@ -195,7 +195,11 @@ func (d *document) describeSuccess(op *huma.Operation, doc Doc) {
 	}
 	response := &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{}}
 	if doc.Response != nil {
-		response.Content["application/json"] = &huma.MediaType{Schema: d.registry.Schema(reflect.TypeOf(doc.Response), true, op.OperationID+"Response")}
+		schema := d.registry.Schema(reflect.TypeOf(doc.Response), true, op.OperationID+"Response")
+		if schema.Type == huma.TypeArray {
+			schema.Nullable = false // an empty list is a list
+		}
+		response.Content["application/json"] = &huma.MediaType{Schema: schema}
 	}
 	for media := range strings.SplitSeq(doc.Stream, ",") {
 		if media = strings.TrimSpace(media); media == "" {

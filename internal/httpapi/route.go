@@ -25,6 +25,8 @@ type Route struct {
 	// Path is below the mount's prefix, in net/http.ServeMux syntax: "/users/{name}". Both the
 	// form with and the one without a trailing slash are served; neither redirects.
 	Path string
+	// NoSlash leaves the path with a slash at its end to somebody else.
+	NoSlash bool
 	// Action is what the caller must be allowed to do, such as "audit.read", or Public.
 	Action string
 	// Group finds the group of the resource in the request. Nil means Site.
@@ -79,6 +81,12 @@ type Mount struct {
 	Problem func(w http.ResponseWriter, r *http.Request, err error)
 	// ProblemDoc is a zero value of what Problem writes, for the document. Nil means Problem{}.
 	ProblemDoc any
+	// AnyOrigin lets scripts of every origin read answers, whatever Config.CORSOrigins says: for an
+	// API whose clients are pages from elsewhere. Cookies are never included.
+	AnyOrigin bool
+	// RedirectSlash answers an address with a slash at its end by 307 to the one without, as
+	// Starlette does, instead of serving both.
+	RedirectSlash bool
 }
 
 // Gate decides who calls and whether they may. identity implements it.

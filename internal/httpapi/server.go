@@ -108,7 +108,17 @@ func (s *Server) register(t *tree, m Mount, route Route) error {
 	e, known := t.endpoints[path]
 	if !known {
 		e = &endpoint{pattern: path, routes: map[string]*boundRoute{}}
-		if err := t.handle(spellings(path), e); err != nil {
+		patterns := spellings(path)
+		if route.NoSlash {
+			patterns = patterns[:1]
+		}
+		if m.RedirectSlash && len(patterns) > 1 {
+			if err := t.handle(patterns[1:], &slashed{server: s, endpoint: e}); err != nil {
+				return err
+			}
+			patterns = patterns[:1]
+		}
+		if err := t.handle(patterns, e); err != nil {
 			return err
 		}
 		t.endpoints[path] = e
@@ -177,14 +187,15 @@ func (t *tree) bare() {
 }
 
 // Handle serves a handler that does its own checks, such as the console's files or the identity
-// provider, inside the chain but without the Gate. Patterns are http.ServeMux's. Addresses under
-// a mount's prefix belong to the mount.
+// provider, inside the chain but without the Gate. Patterns are http.ServeMux's. What lies under
+// the prefix of a mount is served beside its routes; mount it first.
 func (s *Server) Handle(pattern string, h http.Handler) {
-	t := s.trees[len(s.trees)-1]
-	if path := pattern[strings.IndexByte(pattern, '/'):]; path == "/" {
+	path := pattern[strings.IndexByte(pattern, '/'):]
+	t := s.find(path)
+	if path == "/" {
 		t.catchAll = true
 	}
-	t.mux.Handle(pattern, &outside{server: s, pattern: pattern, metrics: s.metrics.route("static", pattern, "any"), handler: h})
+	t.mux.Handle(pattern, &outside{server: s, tree: t, pattern: pattern, metrics: s.metrics.route("static", pattern, "any"), handler: h})
 }
 
 // Routes lists every route of every mount, those of the documents included.

@@ -300,13 +300,19 @@ func (is *issuer) read(claims map[string]any, expires time.Time) (*verified, err
 	v.id, _ = claims["jti"].(string)
 	v.nonce, _ = claims["nonce"].(string)
 	v.email = text(claims, "email")
-	switch sub, there := claims["sub"]; {
+	names := is.SubjectClaims
+	if len(names) == 0 {
+		names = []string{"sub"}
+	}
+	switch sub, there := firstClaim(claims, names); {
 	case there:
 		subject, ok := sub.(string)
 		if !ok || !plain(subject) {
 			return nil, bad("sub is no plain text")
 		}
 		v.subject = subject
+	case len(is.SubjectClaims) > 0:
+		return nil, bad("it has none of the claims %v", is.SubjectClaims)
 	default:
 		v.anonymous = true
 		v.subject = "client:" + first(text(claims, "client_id"), text(claims, "azp"), "unnamed")
@@ -316,6 +322,18 @@ func (is *issuer) read(claims map[string]any, expires time.Time) (*verified, err
 		v.roles = rolesIn(claims, is.RoleClaim)
 	}
 	return v, nil
+}
+
+// firstClaim is the first of the claims that is there and says something.
+func firstClaim(claims map[string]any, names []string) (value any, there bool) {
+	for _, name := range names {
+		v, is := claims[name]
+		if is && v != "" {
+			return v, true
+		}
+		there = there || is
+	}
+	return "", there
 }
 
 // text is a claim that is fit to be shown and stored, or nothing.

@@ -241,6 +241,37 @@ func TestSharedSecretAndKeyFile(t *testing.T) {
 	}
 }
 
+// People may be told apart by their user name instead of sub.
+func TestSubjectClaims(t *testing.T) {
+	t.Parallel()
+	k := testKeys()
+	issuer := inProcess(public(k.rsa, ""))
+	issuer.SubjectClaims = []string{"preferred_username", "https://x.test/preferred_username"}
+	s := newSite(t, Config{Issuers: []Issuer{issuer}})
+	for _, c := range []struct {
+		claims map[string]any
+		want   string
+	}{
+		{map[string]any{"sub": "stub", "preferred_username": "anna"}, "anna"},
+		{map[string]any{"sub": "stub", "preferred_username": "", "https://x.test/preferred_username": "ben"}, "ben"},
+		{map[string]any{"preferred_username": "anna", "https://x.test/preferred_username": "ben"}, "anna"},
+		{map[string]any{"sub": "stub", "preferred_username": ""}, ""},
+		{map[string]any{"sub": "stub", "preferred_username": nil}, ""},
+		{map[string]any{"sub": "stub", "preferred_username": 7}, ""},
+	} {
+		caller, err := s.ask(t, sign(t, jose.RS256, k.rsa, nil, s.claims(c.claims)))
+		if c.want == "" {
+			if !errors.Is(err, ErrBadToken) {
+				t.Errorf("%v: %v", c.claims, err)
+			}
+			continue
+		}
+		if err != nil || caller.Subject != c.want {
+			t.Errorf("%v: %+v, %v", c.claims, caller, err)
+		}
+	}
+}
+
 func TestRoleClaim(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

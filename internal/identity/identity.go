@@ -67,6 +67,9 @@ type Issuer struct {
 	ClientSecret secret.String
 	// Audiences lists what aud may be; the client id when empty; anything when both are.
 	Audiences []string
+	// SubjectClaims names claims of which the first that is there tells people apart, for issuers whose
+	// user names do and whose subjects do not; sub when empty. A token without any is not believed.
+	SubjectClaims []string
 	// NameClaim names the claim with the caller's name; preferred_username when empty.
 	NameClaim string
 	// RoleClaim names the claim with the caller's roles, with dots for what is nested. Roles of

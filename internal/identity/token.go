@@ -204,6 +204,10 @@ func (s *Service) tokenByID(ctx context.Context, id string) (*tokenRow, error) {
 	return row, nil
 }
 
+// ownIssuer stands for us where callers are told apart. What a token's holder owns stays theirs when the
+// public address, which tokens name as their issuer, changes.
+const ownIssuer = "lodge"
+
 // serviceCaller makes the caller of a service token. Its rights are those of its row.
 func (s *Service) serviceCaller(ctx context.Context, v *verified) (*access.Caller, error) {
 	row, err := s.tokenByID(ctx, v.id)
@@ -218,7 +222,7 @@ func (s *Service) serviceCaller(ctx context.Context, v *verified) (*access.Calle
 		s.touch("tokens", row.ID, now)
 	}
 	return &access.Caller{
-		Issuer: s.cfg.PublicURL, Subject: "token:" + row.ID, Name: row.Name,
+		Issuer: ownIssuer, Subject: "token:" + row.ID, Name: row.Name,
 		Credential: access.Credential{Kind: "token", ID: row.ID}, Roles: slices.Clip(row.Roles), Admin: row.Admin, Claims: v.claims,
 	}, nil
 }

@@ -69,7 +69,7 @@ func TestServiceToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Name != "analysis-7" || c.Subject != "token:"+made.ID || c.UserID != "" || c.Credential != (access.Credential{Kind: "token", ID: made.ID}) ||
+		if c.Name != "analysis-7" || c.Issuer != "lodge" || c.Subject != "token:"+made.ID || c.UserID != "" || c.Credential != (access.Credential{Kind: "token", ID: made.ID}) ||
 			!slices.Equal(c.Roles, []access.Role{"uploader"}) || c.Admin || c.Claims["client_id"] != "analysis-7" || c.Claims["project_id"] != "p1" {
 			t.Errorf("got %+v", c)
 		}

@@ -64,7 +64,8 @@ func (e *examination) result(subject string, err error, well, advice string) {
 		e.add(Well, subject, "%s", well)
 		return
 	}
-	text := err.Error()
+	// Errors of libraries come in several lines, and sentences end where a cause follows.
+	text := strings.ReplaceAll(strings.Join(strings.Fields(err.Error()), " "), ".: ", ": ")
 	if advice != "" {
 		text += ": " + advice
 	}

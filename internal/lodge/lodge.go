@@ -21,8 +21,6 @@ import (
 	"lodge/internal/access"
 	"lodge/internal/config"
 	"lodge/internal/httpapi"
-	"lodge/internal/results"
-	"lodge/internal/results/hub"
 )
 
 // Options say what to serve and where to report.
@@ -30,6 +28,8 @@ type Options struct {
 	// Parts are names of Parts; none means all of them.
 	Parts   []string
 	Version string
+	// Simulate allows a simulated site beside the server.
+	Simulate bool
 	// Out hears where to go and how to log in.
 	Out io.Writer
 	Now func() time.Time
@@ -44,8 +44,7 @@ type Lodge struct {
 	held     *os.File
 	listener net.Listener
 	bucket   *bucket
-	hub      *hub.Client
-	results  *results.Service
+	parts    []part
 	checks   *httpapi.Checks
 	server   *httpapi.Server
 	password string // of the first administrator, when this is the first start
@@ -92,18 +91,16 @@ func Open(ctx context.Context, cfg *config.Loaded, o Options) (_ *Lodge, err err
 	if l.bucket, err = openBucket(ctx, l.platform); err != nil {
 		return nil, err
 	}
-	if l.hub, err = openHub(l.platform); err != nil {
-		return nil, err
-	}
-	alone := len(o.Parts) == 1
-	if l.results, err = openResults(l.platform, l.bucket, l.hub, alone); err != nil {
+	if l.parts, err = openParts(ctx, l.platform, l.bucket, o.Parts, l.listener.Addr(), o.Simulate); err != nil {
 		return nil, err
 	}
 	l.checks.Need("database", l.db.Ping)
 	l.checks.Need("objects", l.bucket.Check)
 	l.checks.Watch("bus", l.bus.Check)
-	l.checks.Watch("hub", l.results.CheckHub)
-	return l, l.mount(alone)
+	for _, p := range l.parts {
+		p.depend(l.checks)
+	}
+	return l, l.mount(len(o.Parts) == 1)
 }
 
 // mount puts everything that is served onto the edge.
@@ -121,18 +118,26 @@ func (l *Lodge) mount(alone bool) error {
 	}, l.identity, l.log, l.now, metrics)
 
 	routes := slices.Concat(l.access.Routes(), l.audit.Routes(), l.identity.Routes(), l.siteRoutes(), l.checks.Routes())
-	part := l.results.Mount()
 	platform := httpapi.Mount{Name: "platform", Title: "Lodge", Version: l.version, Description: "People, rights, tokens, the audit log and the site.", Routes: routes}
-	mounts := []httpapi.Mount{platform, part}
+	mounts := []httpapi.Mount{platform}
+	for _, p := range l.parts {
+		mounts = append(mounts, p.Mount())
+	}
 	if alone {
 		// What is not found at the root is the part's to say, and its /healthz is the one that clients know.
-		platform.Routes = slices.DeleteFunc(routes, func(r httpapi.Route) bool { return r.Path == "/healthz" })
-		mounts = []httpapi.Mount{part, platform}
+		own := mounts[1]
+		mounts[0].Routes = slices.DeleteFunc(routes, func(r httpapi.Route) bool {
+			return slices.ContainsFunc(own.Routes, func(o httpapi.Route) bool { return o.Method == r.Method && o.Path == r.Path })
+		})
+		mounts = []httpapi.Mount{own, mounts[0]}
 	}
 	for _, m := range mounts {
 		if err := l.server.Mount(m); err != nil {
 			return err
 		}
+	}
+	for _, p := range l.parts {
+		p.beside(l.server)
 	}
 	pages, err := console.Handler()
 	if err != nil {
@@ -214,7 +219,10 @@ func (l *Lodge) Serve(ctx context.Context) error {
 // runners are what runs beside the requests, by the name in its error.
 func (l *Lodge) runners() map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
-		"access": l.access.Run, "audit": l.audit.Run, "identity": l.identity.Run, "results": l.results.Run,
+		"access": l.access.Run, "audit": l.audit.Run, "identity": l.identity.Run,
+	}
+	for _, p := range l.parts {
+		all[p.Mount().Name] = p.Run
 	}
 	if l.provider != nil {
 		all["identity provider"] = l.provider.Run
@@ -253,6 +261,9 @@ func (l *Lodge) serveProfiles(ctx context.Context) error {
 // greet says where to go and how to log in.
 func (l *Lodge) greet() {
 	_, _ = fmt.Fprintf(l.out, "Lodge %s is at %s\n", l.version, l.publicURL)
+	if l.cfg.PublicURL != "" {
+		_, _ = fmt.Fprintf(l.out, "It listens on %s\n", l.listener.Addr())
+	}
 	switch {
 	case l.password != "":
 		_, _ = fmt.Fprintf(l.out, "Log in as admin with the password %s\nIt is shown this once, and kept in %s\n", l.password, l.folder.path(passwordFile))
@@ -264,8 +275,8 @@ func (l *Lodge) greet() {
 // Close lets go of everything. What was answered is durable already.
 func (l *Lodge) Close() error {
 	var failures []error
-	if l.hub != nil {
-		l.hub.Close()
+	for _, p := range l.parts {
+		failures = append(failures, p.close())
 	}
 	if l.bucket != nil {
 		failures = append(failures, l.bucket.close())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"lodge/internal/access"
@@ -13,6 +14,7 @@ import (
 	"lodge/internal/bus"
 	"lodge/internal/config"
 	"lodge/internal/database"
+	"lodge/internal/fleet"
 	"lodge/internal/identity"
 	"lodge/internal/identity/localidp"
 	"lodge/internal/results"
@@ -56,7 +58,7 @@ func actions() []access.ActionInfo {
 	for i := range platform {
 		platform[i].Part = "platform"
 	}
-	return append(platform, results.Actions()...)
+	return slices.Concat(platform, results.Actions(), fleet.Actions())
 }
 
 // openPlatform opens what the configuration names, with the schema up to date.
@@ -115,7 +117,7 @@ func (p *platform) openIdentity(ctx context.Context) error {
 		issuers = append(issuers, identity.Issuer{
 			Issuer: is.Issuer, JWKSURL: is.JWKSURL, PublicKeyFile: is.PublicKeyFile, HS256Secret: is.HS256Secret,
 			ClientID: is.ClientID, ClientSecret: is.ClientSecret, Audiences: is.Audiences,
-			NameClaim: is.NameClaim, RoleClaim: is.RoleClaim, Algorithms: is.Algorithms, CAFile: is.CAFile,
+			SubjectClaims: is.SubjectClaims, NameClaim: is.NameClaim, RoleClaim: is.RoleClaim, Algorithms: is.Algorithms, CAFile: is.CAFile,
 		})
 	}
 	if len(issuers) == 0 && c.TrustedHeader.Name == "" {

@@ -377,7 +377,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, f storedFile) er
 	if f.SHA256 != "" {
 		h.Set("ETag", `"`+f.SHA256+`"`)
 	}
-	http.ServeContent(w, r, "", time.Time{}, body)
+	http.ServeContent(&wholeWriter{w, body}, r, "", time.Time{}, body)
 	if body.err != nil && r.Context().Err() == nil {
 		return storeFault(body.err) // the edge breaks the connection off
 	}

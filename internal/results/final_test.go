@@ -128,7 +128,11 @@ func TestHubErrorsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, asleep, withConfig(func(c *Config) { c.NoQueue = true }), withHub(func(c *hub.Config) {
-				c.Timeout, c.UploadTimeout = 300*time.Millisecond, 300*time.Millisecond
+				// Long, so that only silence runs into them, not a busy machine.
+				c.Timeout, c.UploadTimeout = 20*time.Second, 20*time.Second
+				if name == "hang" {
+					c.Timeout, c.UploadTimeout = 300*time.Millisecond, 300*time.Millisecond
+				}
 			}))
 			id := uuid.NewString()
 			s.sim.SetMode(test.mode)
@@ -138,7 +142,8 @@ func TestHubErrorsAtOnce(t *testing.T) {
 			s.sim.SetMode(hubsim.Mode{Mode: "ok"})
 			// W11: a file that could not be linked does not stay.
 			equal(t, len(s.sent(id)), 0)
-			s.put("/final", analysis(t, id), file("a", "1")).is(t, 204, "")
+			// A hub that hung may still cut what it held when it comes back.
+			eventually(t, "the hub takes it", func() bool { return s.put("/final", analysis(t, id), file("a", "1")).StatusCode == 204 })
 			equal(t, len(s.sent(id)), 1)
 		})
 	}

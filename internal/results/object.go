@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 
 	"lodge/internal/fault"
@@ -142,6 +143,52 @@ func (o *objectReader) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, o.failed(err)
+}
+
+// WriteTo writes the whole object, which is hashed beside the writing instead of before it.
+func (o *objectReader) WriteTo(w io.Writer) (int64, error) {
+	if err := o.open(); err != nil {
+		return 0, err
+	}
+	sink := &sink{Writer: w}
+	n, err := io.Copy(sink, o.body)
+	o.at += n
+	o.bodyAt = o.at
+	if err == nil && o.at < o.size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && sink.err == nil {
+		return n, o.failed(err)
+	}
+	return n, err
+}
+
+// sink remembers that it was the writing that failed.
+type sink struct {
+	io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (n int, err error) {
+	n, err = s.Writer.Write(p)
+	s.err = err
+	return n, err
+}
+
+// wholeWriter is for http.ServeContent, which hides the object's WriteTo behind a limit even when all of
+// it is to be sent.
+type wholeWriter struct {
+	http.ResponseWriter
+	object *objectReader
+}
+
+func (w *wholeWriter) ReadFrom(src io.Reader) (int64, error) {
+	if l, ok := src.(*io.LimitedReader); ok && l.R == io.Reader(w.object) && w.object.at == 0 && l.N == w.object.size {
+		n, err := w.object.WriteTo(w.ResponseWriter)
+		l.N -= n
+		return n, err
+	}
+	return io.Copy(w.ResponseWriter, src)
 }
 
 func (o *objectReader) Seek(offset int64, whence int) (int64, error) {

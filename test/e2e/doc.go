@@ -8,9 +8,11 @@
 // are real servers, see internal/drivertest/services. Every server is ended by its story, also when
 // the story fails or panics, and is asked to leave nothing behind.
 //
-//	process_test.go   one run of the binary
-//	lodge_test.go     a site: its server, its data, its commands
-//	caller_test.go    whoever talks to it
-//	hub_test.go       the simulated hub
-//	browser_test.go   somebody who logs in with a password
+//	process_test.go          one run of the binary
+//	lodge_test.go            a site: its server, its data, its commands
+//	caller_test.go           whoever talks to it
+//	hub_test.go              the simulated hub
+//	fleet_building_test.go   the simulated building with its robots
+//	fleet_dashboard_test.go  a dashboard, with the stock socket.io client
+//	browser_test.go          somebody who logs in with a password
 package e2e

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,10 @@ type lodge struct {
 	data   string
 	parts  []string
 	within []string // a command that the server is run by
+	// simulated has a simulated site run beside the server, which few stories need.
+	simulated bool
+	// listen is where it listens; on another port each time when empty.
+	listen string
 	server *process
 }
 
@@ -58,7 +63,16 @@ func startLodge(t testing.TB, settings ...setting) *lodge {
 
 func (l *lodge) command() []string {
 	args := slices.Concat(l.within, []string{theBinary(l.t), "serve"}, l.parts)
-	return append(args, "--data", l.data, "--listen", "127.0.0.1:0")
+	if !l.simulated {
+		args = append(args, "--no-simulator")
+	}
+	return append(args, "--data", l.data, "--listen", cmp.Or(l.listen, "127.0.0.1:0"))
+}
+
+// simulated runs a simulated site beside the server, twenty times faster than life.
+func simulated(l *lodge) {
+	l.simulated = true
+	with("LODGE_FLEET_SIMULATOR_SPEED", "20")(l)
 }
 
 // start starts the server, on another port each time. It is stopped when the test ends at the latest,
@@ -96,7 +110,18 @@ func (l *lodge) stop() {
 func (l *lodge) kill() { l.server.kill() }
 
 // url is where the server listens.
-func (l *lodge) url() string { return l.server.url }
+func (l *lodge) url() string {
+	if l.listen != "" {
+		return "http://" + l.listen // what it says is its public address
+	}
+	return l.server.url
+}
+
+// behind gives the site a public address that is not its own.
+func behind(t testing.TB, public string) setting {
+	address := reservedHub(t).address
+	return all(with("LODGE_PUBLIC_URL", public), func(l *lodge) { l.listen = address })
+}
 
 // admin runs a command on the site's data.
 func (l *lodge) admin(command string, args ...string) outcome {

@@ -20,7 +20,9 @@ func TestMain(m *testing.M) {
 		fmt.Println("end-to-end stories are not short: none was told")
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	removeStockClient()
+	os.Exit(code)
 }
 
 // built is the file to drive.

@@ -56,7 +56,7 @@ type process struct {
 	said []string // lines of its standard output
 }
 
-var address = regexp.MustCompile(`https?://(?:127\.0\.0\.1|localhost|\[::1\]):\d+`)
+var address = regexp.MustCompile(`(?:https?|ws)://(?:127\.0\.0\.1|localhost|\[::1\]):\d+`)
 
 // startTime is how long a server may take to be ready on a machine that has much else to do. How long
 // it takes on one that has not is measured by `make bench`.

@@ -31,10 +31,17 @@ func TestReadme(t *testing.T) {
 		script.WriteString(block[1])
 	}
 
-	home := newPlace(t)
+	home := newPlace(t, append(packageSettings(), "LODGE_FLEET_SIMULATOR_SPEED=20")...)
 	server := home.serve(t, theBinary(t), "serve", "--listen", "127.0.0.1:0")
 	for _, name := range []string{"README.md", "go.sum"} {
 		noError(t, os.Symlink(filepath.Join(root, name), filepath.Join(home.workDir(), name)))
+	}
+	// A copy: the tour installs the stock client in it.
+	for _, name := range []string{"package.json", "package-lock.json", "follow.mjs"} {
+		text, err := os.ReadFile(filepath.Join(root, "examples", "fleet", name))
+		noError(t, err)
+		noError(t, os.MkdirAll(filepath.Join(home.workDir(), "examples", "fleet"), 0o700))
+		noError(t, os.WriteFile(filepath.Join(home.workDir(), "examples", "fleet", name), text, 0o600))
 	}
 	noError(t, os.Mkdir(filepath.Join(home.workDir(), "bin"), 0o700))
 	noError(t, os.Symlink(theBinary(t), filepath.Join(home.workDir(), "bin", "lodge")))
@@ -52,9 +59,21 @@ func TestReadme(t *testing.T) {
 	if len(sums) != 2 || sums[0][1] != sums[1][1] {
 		t.Errorf("the file came back changed:\n%s", said)
 	}
-	for _, want := range []string{`"filename":"go.sum"`, "the same", "202 http", "\n204\n", `"linked":1`, `"state":"delivered"`} {
+	for _, want := range []string{`"filename":"go.sum"`, "the same", "202 http", "\n204\n", `"linked":1`, `"state":"delivered"`, "patrol.dispatch", "completed carrier"} {
 		if !strings.Contains(string(said), want) {
 			t.Errorf("the tour did not show %q:\n%s", want, said)
 		}
 	}
+}
+
+// packageSettings tell npm where packages are, as whoever runs the tests has set it.
+func packageSettings() []string {
+	settings := []string{"npm_config_userconfig=" + filepath.Join(os.Getenv("HOME"), ".npmrc")}
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(strings.ToLower(pair), "=")
+		if strings.HasPrefix(name, "npm_config_") || name == "node_extra_ca_certs" || strings.HasSuffix(name, "_proxy") {
+			settings = append(settings, pair)
+		}
+	}
+	return settings
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -345,16 +346,24 @@ func natsServer(t testing.TB) string {
 type news struct {
 	lines chan string
 	heard []string
+	ended chan struct{}
 }
 
 // listen begins to hear what happens.
 func (c caller) listen() *news {
 	c.t.Helper()
+	return c.listenTo("/api/v1/events")
+}
+
+// listenTo begins to hear what an address tells.
+func (c caller) listenTo(path string) *news {
+	c.t.Helper()
 	ctx := c.t.Context()
-	n := &news{lines: make(chan string, 1000)}
+	n := &news{lines: make(chan string, 1000), ended: make(chan struct{})}
 	opened := make(chan error, 1)
 	go func() {
-		resp, err := c.open(ctx, http.MethodGet, "/api/v1/events", http.Header{"Accept": {"text/event-stream"}}, nil, 0)
+		defer close(n.ended)
+		resp, err := c.open(ctx, http.MethodGet, path, http.Header{"Accept": {"text/event-stream"}}, nil, 0)
 		if err != nil {
 			opened <- err
 			return
@@ -364,7 +373,8 @@ func (c caller) listen() *news {
 			err = errors.New(resp.Status)
 		}
 		opened <- err
-		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Buffer(nil, 8<<20); lines.Scan(); { // a building map is one line
 			select {
 			case n.lines <- lines.Text():
 			case <-ctx.Done():
@@ -376,19 +386,26 @@ func (c caller) listen() *news {
 	return n
 }
 
-// mentions says whether a word was heard by now.
-func (n *news) mentions(word string) bool {
+// over says whether the server has ended it.
+func (n *news) over() bool {
+	select {
+	case <-n.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// mentions says whether words were heard by now, all in one line.
+func (n *news) mentions(words ...string) bool {
 	for {
 		select {
 		case line := <-n.lines:
 			n.heard = append(n.heard, line)
 		default:
-			for _, line := range n.heard {
-				if strings.Contains(line, word) {
-					return true
-				}
-			}
-			return false
+			return slices.ContainsFunc(n.heard, func(line string) bool {
+				return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
+			})
 		}
 	}
 }

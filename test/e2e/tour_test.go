@@ -172,7 +172,7 @@ func TestPutAndGet(t *testing.T) {
 	mine.run(t, "put").fails()
 	mine.run(t, "fly").fails()
 	l.as("no.good.token").cli("get", object, "-o", "x").fails("Lodge does not know you", "LODGE_TOKEN")
-	l.nobody().cli("get", object, "-o", "x").fails("you are not logged in", "LODGE_TOKEN")
+	l.nobody().cli("get", object, "-o", "x").fails("lodge: you are not logged in", "LODGE_TOKEN")
 	l.analysis(uuid.NewString()).cli("get", object, "-o", "x").fails("does not exist")
 	analysis.client("http://127.0.0.1:1").run(t, "put", path).fails("Is it running?")
 	left, err := os.ReadDir(mine.workDir())

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Measures the binary in bin/ and writes docs/benchmarks.md. Takes about half an hour; FAST=1 is a
-# look of two minutes that writes nothing. Folders are temporary; what it starts, it stops.
+# Measures the binary in bin/ and writes docs/benchmarks.md. Takes about an hour; FAST=1 is a look of
+# five minutes that writes nothing. Folders are temporary; what it starts, it stops. LODGE names another
+# binary, ONLY=fleet leaves out the rest and writes nothing either.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-lodge=$PWD/bin/lodge
+lodge=${LODGE:-$PWD/bin/lodge}
 gateway=${VERSITYGW:-$PWD/.cache/bin/versitygw}
 # BENCH_DIR chooses the disk: /tmp is memory on some machines, and would measure nothing.
 work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/lodge-bench-XXXXXX")
@@ -16,7 +17,9 @@ finish() {
 trap finish EXIT
 
 limits=()
+fleet_limits=()
 if [ "${FAST:-}" ]; then
+  fleet_limits=(--fleet-duration 3s --site-time 20s --tasks 10000 --rate 1000)
   limits=(--duration 3s --count 3000 --large $((128 << 20)) --medium 50000000 --objects 1000,5000 --growth-time 1m)
 fi
 
@@ -45,7 +48,61 @@ serve() {
   pid=$!
   pids+=("$pid")
   wait_for curl -fsS -o /dev/null "$server/readyz" || { tail -20 "$work/lodge.log" >&2; return 1; }
-  token=$("$lodge" token create --data "$data" --name bench --claim client_id=0192f3a1-0000-7000-8000-00000000be7c)
+  token=$(env "$@" "$lodge" token create --data "$data" --name bench --claim client_id=0192f3a1-0000-7000-8000-00000000be7c)
+  admin=$(env "$@" "$lodge" token create --data "$data" --name bench-fleet --admin)
+}
+
+# as_nobody runs a command that refuses to be run by root.
+as_nobody() {
+  if [ "$(id -u)" = 0 ]; then setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; else "$@"; fi
+}
+
+# postgres starts an empty PostgreSQL with its default settings; it sets database.
+postgres() {
+  local port data=$work/postgres
+  PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1)
+  command -v initdb >/dev/null || { echo "bench: no PostgreSQL: initdb is missing (package postgresql)" >&2; return 1; }
+  port=$(free_port)
+  mkdir "$data"
+  chmod 755 "$work"
+  if [ "$(id -u)" = 0 ]; then chown nobody "$data"; fi
+  as_nobody initdb -D "$data" -U lodge -A trust >"$work/postgres.log"
+  as_nobody postgres -D "$data" -h 127.0.0.1 -p "$port" -k "" >>"$work/postgres.log" 2>&1 &
+  pids+=("$!")
+  wait_for pg_isready -q -h 127.0.0.1 -p "$port"
+  database=postgres://lodge@127.0.0.1:$port/postgres?sslmode=disable
+}
+
+# fleet measures the fleet part.
+fleet() {
+  echo "bench: fleet on SQLite" >&2
+  serve "$work/fleet"
+  {
+    echo
+    echo "## Fleet"
+    echo
+    echo "Fleet adapters report through \`/fleet/_internal\`, subscribers listen through socket.io over WebSockets. A delay"
+    echo "is counted from when a report was due, so that a server that does not read is not forgiven. Of states a"
+    echo "subscriber who is slow gets the newest: the others are superseded, not lost. What stands as the original's"
+    echo "was published with the request for this part, measured on a machine of this kind; it was not run here."
+    echo
+    echo "Everything below up to the next heading is on SQLite."
+  } >>"$out"
+  "$work/load" --server "$server" --token "$admin" --pid "$pid" --scenarios ingest,robots,site,cheap,tasks "${fleet_limits[@]}" "${limits[@]}" >>"$out"
+  stop
+  rm -rf "$work/fleet"
+
+  echo "bench: fleet on PostgreSQL" >&2
+  postgres
+  serve "$work/fleet" "LODGE_DATABASE_URL=$database"
+  {
+    echo
+    echo "## Fleet on PostgreSQL (same machine, default settings)"
+    echo
+    echo "The database's own processor time is not in the figures."
+  } >>"$out"
+  "$work/load" --server "$server" --token "$admin" --pid "$pid" --scenarios ingest,tasks "${fleet_limits[@]}" "${limits[@]}" >>"$out"
+  stop
 }
 
 stop() { kill "$pid" && wait "$pid" 2>/dev/null || true; }
@@ -62,6 +119,12 @@ go build -o "$work/load" ./test/load
   echo "- disk: $(df --output=fstype "$work" | tail -1)"
   echo "- binary: $(($(stat -c %s "$lodge") >> 20)) MiB"
 } >"$out"
+
+if [ "${ONLY:-}" = fleet ]; then
+  fleet
+  cat "$out"
+  exit
+fi
 
 echo "bench: files" >&2
 serve "$work/files"
@@ -89,11 +152,19 @@ if [ -x "$gateway" ]; then
   } >>"$out"
   "$work/load" --server "$server" --token "$token" --pid "$pid" --folder "$work" --scenarios small,s3,downloads "${limits[@]}" \
     --s3-endpoint "127.0.0.1:$port" --s3-bucket lodge --s3-access bench --s3-secret bench-secret >>"$out"
+  {
+    echo
+    echo "Lodge gives out nothing that it has not compared with the checksum in its row. Where the S3 client has"
+    echo "the machine to itself and hashes nothing, it is limited by one copy through loopback; beside it stands"
+    echo "what the same client reaches when it checks what it gets."
+  } >>"$out"
   stop
 else
   echo "bench: no S3: $gateway is missing (make builds it)" >&2
   exit 1
 fi
+
+fleet
 
 {
   echo

@@ -11,6 +11,11 @@
 //	downloads  200 MB of random bytes and of bytes without a line feed
 //	growth     the same small requests with 10^3, 10^4 and 10^5 stored objects
 //	s3         1 GiB put and get, beside the S3 client going directly (needs --s3-*)
+//	ingest     task updates from adapters to subscribers, until they take too long
+//	robots     one fleet of 100 robots, watched by all subscribers
+//	site       1,000 robots, watched by all subscribers, for long
+//	tasks      queries over 100,000 tasks
+//	cheap      the cheapest call with a login
 package main
 
 import (
@@ -41,6 +46,7 @@ type options struct {
 	objects               string
 	growthTime            time.Duration
 	s3                    s3Options
+	fleet                 fleetOptions
 }
 
 func parse(args []string, errw io.Writer) (options, error) {
@@ -66,6 +72,16 @@ func parse(args []string, errw io.Writer) (options, error) {
 	f.StringVar(&o.s3.bucket, "s3-bucket", "lodge", "its bucket")
 	f.StringVar(&o.s3.access, "s3-access", "", "its access key")
 	f.StringVar(&o.s3.secret, "s3-secret", "", "its secret key")
+	f.StringVar(&o.fleet.prefix, "fleet-prefix", "/fleet", "where its fleet part is")
+	f.IntVar(&o.fleet.subscribers, "subscribers", 200, "how many subscribers there are")
+	f.IntVar(&o.fleet.moving, "moving", 500, "how many tasks are reported again and again")
+	f.IntVar(&o.fleet.rooms, "rooms", 5, "how many of them each subscriber follows")
+	f.IntVar(&o.fleet.rate, "rate", 400, "updates a second that the scenario ingest begins with")
+	f.IntVar(&o.fleet.most, "most", 50_000, "updates a second beyond which it is of no interest what is too much")
+	f.DurationVar(&o.fleet.limit, "limit", 250*time.Millisecond, "p99 that ends the scenario ingest")
+	f.DurationVar(&o.fleet.duration, "fleet-duration", 10*time.Second, "time of one measurement of the fleet")
+	f.DurationVar(&o.fleet.siteTime, "site-time", 10*time.Minute, "time of the scenario site")
+	f.IntVar(&o.fleet.tasks, "tasks", 100_000, "how many tasks are queried")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -130,6 +146,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	for name := range strings.SplitSeq(o.scenarios, ",") {
 		scenario, ok := map[string]func(context.Context) error{
 			"small": b.small, "large": b.large, "downloads": b.downloads, "growth": b.growth, "s3": b.s3,
+			"ingest": b.ingest, "robots": b.robots, "site": b.site, "tasks": b.tasks, "cheap": b.cheap,
 		}[strings.TrimSpace(name)]
 		if !ok {
 			return fmt.Errorf("there is no scenario %q", name)

@@ -41,4 +41,10 @@ describe('advice', () => {
     expect(advice(unreachable())).toContain('tries again by itself');
     expect(advice(new Error('bug'))).toContain('Reload');
   });
+  it('reads why a fleet refuses', () => {
+    const refused = problemOf(400, { success: false, errors: [{ code: 5, category: 'Invalid', detail: 'no place "x"' }] });
+    expect([refused.kind, refused.message]).toEqual(['refused', 'The fleet refused: no place "x"']);
+    const commission = problemOf(400, { detail: { commission: { success: false, errors: [{ category: 'Unknown robot' }] } } });
+    expect(commission.message).toBe('The fleet refused: Unknown robot');
+  });
 });

@@ -18,7 +18,7 @@ export interface FieldProblem {
   readonly message: string;
 }
 
-/** Reads both shapes: the platform's {"error":{…}} and the results part's {"detail":…}. */
+/** Reads all shapes: the platform's {"error":{…}}, the results part's {"detail":…} and the fleet's {"errors":[…]}. */
 export function problemOf(status: number, body: unknown, requestId?: string): ApiError {
   if (isRecord(body)) {
     const error = body.error;
@@ -41,6 +41,8 @@ export function problemOf(status: number, body: unknown, requestId?: string): Ap
       const message = fields.map((f) => (f.path === '' ? f.message : `${f.path}: ${f.message}`)).join('; ');
       return new ApiError(status, kindOf(status), message || sentence(status), undefined, requestId, fields);
     }
+    const refusals = refusalsOf(body.errors).concat(refusalsOf(isRecord(detail) ? Object.values(detail) : []));
+    if (refusals.length > 0) return new ApiError(status, 'refused', `The fleet refused: ${refusals.join('; ')}`, undefined, requestId);
   }
   return new ApiError(status, kindOf(status), sentence(status), undefined, requestId);
 }
@@ -66,6 +68,10 @@ export function advice(error: unknown): string {
       return 'Something changed in the meantime. Reload, look at the present state, and try again.';
     case 'invalid':
       return 'Correct what is named above and send it again.';
+    case 'refused':
+      return 'Nothing was changed. Correct what is named above and send it again.';
+    case 'silent':
+      return 'Look at the state of the fleet on the map, and try again in a moment.';
     case 'too_large':
       return 'Send a smaller file, or ask an administrator to raise the limit.';
     case 'exhausted':
@@ -115,6 +121,15 @@ function fieldsOf(value: unknown): FieldProblem[] {
   return value.filter(isRecord).map((f) => {
     const loc = Array.isArray(f.loc) ? f.loc.map(String) : [];
     return { path: loc.slice(1).join('.'), message: text(f.message) ?? text(f.msg) ?? '' };
+  });
+}
+
+/** What fleets say: errors with a detail, alone or under what they are about. */
+function refusalsOf(value: unknown): string[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isRecord).flatMap((e) => {
+    const reason = text(e.detail) ?? text(e.category);
+    return reason === undefined ? refusalsOf(e.errors) : [reason];
   });
 }
 

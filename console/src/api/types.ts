@@ -17,3 +17,24 @@ export type Session = Schemas['Session'];
 export type AuditRecord = Schemas['Record'];
 
 export type Dependency = Schemas['CheckState'];
+
+export type BuildingMap = Schemas['BuildingMap'];
+export type Level = Schemas['Level'];
+export type Lift = Schemas['Lift'];
+export type Door = Schemas['Door'];
+export type FleetState = Schemas['FleetState'];
+export type RobotState = Schemas['RobotState'];
+export type Task = Schemas['TaskState'];
+export type TaskStatus = NonNullable<Task['status']>;
+export type TaskRequest = Schemas['TaskRequest'];
+export type TaskLog = Schemas['TaskEventLog'];
+export type TaskFavorite = Schemas['TaskFavorite'];
+export type Phase = Schemas['Phase'];
+export type LogEntry = Schemas['LogEntry'];
+export type FleetAlert = Schemas['AlertRequest'];
+export type AlertAnswer = Schemas['AlertResponse'];
+export type DeliveryAlert = Schemas['DeliveryAlert'];
+export type DoorState = Schemas['DoorState'];
+export type LiftState = Schemas['LiftState'];
+export type Schedule = Schemas['Schedule'];
+export type ScheduledTask = Schemas['ScheduledTask'];

@@ -2,12 +2,14 @@ import { ActionIcon, Anchor, Indicator, Popover, Stack, Text } from '@mantine/co
 import { Bell } from 'lucide-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
+import { useAlertFeed } from '../fleet/alert-store';
 import { count } from '../lib/format';
 import { Status } from '../ui/status';
 import { useAlerts } from './alerts';
 
 /** What needs somebody, one click away from every page. */
 export function AlertsBell() {
+  useAlertFeed();
   const alerts = useAlerts();
   const [opened, setOpened] = useState(false);
   const label = alerts.length === 0 ? 'No alerts' : count(alerts.length, 'alert');
@@ -23,7 +25,7 @@ export function AlertsBell() {
       <Popover.Dropdown>
         {alerts.length === 0 ? (
           <Text size="sm" c="dimmed">
-            Nothing needs you. Failed uploads and systems that are away appear here.
+            Nothing needs you. Robots that ask, failed uploads and systems that are away appear here.
           </Text>
         ) : (
           <Stack gap="sm">

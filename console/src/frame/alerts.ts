@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { queries } from '../api/queries';
 import type { Dependency, Hub } from '../api/types';
+import { useWaitingAlerts } from '../fleet/alert-store';
 import { count, sentence, span } from '../lib/format';
 import { useNow } from '../lib/now';
 import { useMe } from './me-context';
@@ -13,12 +14,23 @@ export interface Alert {
   readonly link: string;
 }
 
-/** What needs somebody, from real data: the hub queue and the health of the site. */
+/** What needs somebody, from real data: robots that ask, the hub queue and the health of the site. */
 export function alertsFrom(
   hub: Hub | undefined,
   failed: number,
-  dependencies: readonly Dependency[] | undefined, now: number): Alert[] {
+  dependencies: readonly Dependency[] | undefined,
+  now: number,
+  fleet: { waiting: number; worst: 'warn' | 'bad' } = { waiting: 0, worst: 'warn' },
+): Alert[] {
   const alerts: Alert[] = [];
+  if (fleet.waiting > 0) {
+    alerts.push({
+      id: 'fleet',
+      tone: fleet.worst,
+      text: `${count(fleet.waiting, 'robot or task waits', 'robots and tasks wait')} for an answer.`,
+      link: '/fleet/alerts',
+    });
+  }
   if (failed > 0) {
     alerts.push({
       id: 'failed',
@@ -54,5 +66,5 @@ export function useAlerts(): Alert[] {
   const hub = useQuery({ ...queries.hub(), enabled: may(me, 'results.uploads.read') });
   const failed = useQuery({ ...queries.failed(), enabled: may(me, 'results.uploads.read') });
   const health = useQuery(queries.health());
-  return alertsFrom(hub.data, failed.data ?? 0, health.data?.checks, useNow());
+  return alertsFrom(hub.data, failed.data ?? 0, health.data?.checks, useNow(), useWaitingAlerts());
 }

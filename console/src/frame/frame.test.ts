@@ -65,6 +65,15 @@ describe('alerts', () => {
   });
 });
 
+describe('alerts of the fleet', () => {
+  it('come first', () => {
+    expect(alertsFrom(undefined, 2, [], 0, { waiting: 1, worst: 'bad' }).map((a) => [a.tone, a.link])).toEqual([
+      ['bad', '/fleet/alerts'],
+      ['bad', '/results/uploads?state=failed'],
+    ]);
+  });
+});
+
 describe('staleKeys', () => {
   it('knows what an event makes stale', () => {
     expect(staleKeys('results.uploads')).toEqual([['results']]);

@@ -66,7 +66,7 @@ export function Frame() {
         </Group>
       </AppShell.Header>
       <AppShell.Navbar className={classes.navbar} id="navigation" aria-label="Main">
-        <AppShell.Section grow component={ScrollArea} type="auto">
+        <AppShell.Section grow component={ScrollArea} type="hover" scrollbarSize={6}>
           <Navigation />
         </AppShell.Section>
       </AppShell.Navbar>

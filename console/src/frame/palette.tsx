@@ -2,7 +2,7 @@ import { useMantineColorScheme } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { Spotlight } from '@mantine/spotlight';
 import { useQuery } from '@tanstack/react-query';
-import { FileText, KeyRound, LogOut, Moon, Search, Sun, Tags, Upload, User } from 'lucide-react';
+import { CalendarClock, FileText, KeyRound, LogOut, Moon, Search, Send, Sun, Tags, Upload, User } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { useState } from 'react';
 import { useNavigate } from 'react-router';
@@ -53,6 +53,12 @@ export default function Palette() {
     })),
   );
   const actions: Entry[] = [
+    ...(may(me, 'fleet.tasks.submit')
+      ? [
+          entry('Send a robot', 'Fleet', 'new task dispatch patrol delivery', <Send size={18} />, go('/fleet/tasks?do=task')),
+          entry('Schedule a task', 'Fleet', 'new repeat every', <CalendarClock size={18} />, go('/fleet/schedules?do=new')),
+        ]
+      : []),
     ...(may(me, 'results.write')
       ? [entry('Upload a file', 'Results', 'send put drag', <Upload size={18} />, go('/results/files?do=upload'))]
       : []),

@@ -1,10 +1,16 @@
 import {
   Activity,
+  BellRing,
+  Bot,
+  CalendarClock,
+  DoorOpen,
   FileText,
   HeartPulse,
   House,
   KeyRound,
+  ListChecks,
   type LucideIcon,
+  Map as MapIcon,
   MonitorSmartphone,
   SearchCheck,
   Settings2,
@@ -33,6 +39,17 @@ export interface Wing {
 /** Every room of the console. A new part adds its wing here and its routes in app.tsx. */
 export const wings: readonly Wing[] = [
   { label: '', rooms: [{ path: '/', label: 'Home', icon: House, words: 'start overview checklist' }] },
+  {
+    label: 'Fleet',
+    rooms: [
+      { path: '/fleet/map', label: 'Map', icon: MapIcon, needs: 'fleet.map.read', words: 'robots levels floor plan live follow' },
+      { path: '/fleet/robots', label: 'Robots', icon: Bot, needs: 'fleet.fleets.read', words: 'battery fleets decommission issues' },
+      { path: '/fleet/tasks', label: 'Tasks', icon: ListChecks, needs: 'fleet.tasks.read', words: 'queue running done dispatch cancel patrol delivery' },
+      { path: '/fleet/doors', label: 'Doors & lifts', icon: DoorOpen, needs: 'fleet.doors.read', words: 'open close call elevator' },
+      { path: '/fleet/schedules', label: 'Schedules', icon: CalendarClock, needs: 'fleet.tasks.read', words: 'every day weekly calendar repeat' },
+      { path: '/fleet/alerts', label: 'Alerts', icon: BellRing, needs: 'fleet.alerts.read', words: 'help answer stuck delivery' },
+    ],
+  },
   {
     label: 'Results',
     rooms: [

@@ -1,7 +1,8 @@
 import { Anchor, Button, Group, SimpleGrid, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { FileUp, SearchCheck, UserPlus } from 'lucide-react';
+import { FileUp, SearchCheck, Send, UserPlus } from 'lucide-react';
 import { Link } from 'react-router';
+import { HomeFleet } from '../fleet/home-fleet';
 import { lodge } from '../api/lodge';
 import { queries } from '../api/queries';
 import { useAlerts } from '../frame/alerts';
@@ -51,6 +52,11 @@ export default function Home() {
               Create a role
             </Button>
           )}
+          {may(me, 'fleet.tasks.submit') && (
+            <Button component={Link} to="/fleet/tasks?do=task" leftSection={<Send size={16} aria-hidden />}>
+              Send a robot
+            </Button>
+          )}
           {may(me, 'results.write') && (
             <Button component={Link} to="/results/files?do=upload" leftSection={<FileUp size={16} aria-hidden />}>
               Upload a file
@@ -77,6 +83,7 @@ export default function Home() {
       <div className={classes.columns}>
         <Stack gap="md">
           <NeedsMe />
+          <HomeFleet />
           {files && (
             <Panel
               title="Latest files"
@@ -150,7 +157,7 @@ function NeedsMe() {
         <Group p="md" gap="sm">
           <Status tone="good">All well</Status>
           <Text size="sm" c="dimmed">
-            No failed uploads, and every system that Lodge needs answers.
+            No robot asks, no upload failed, and every system that Lodge needs answers.
           </Text>
         </Group>
       ) : (

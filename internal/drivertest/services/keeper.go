@@ -3,6 +3,7 @@ package services
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,8 @@ import (
 
 // keeperScript runs every line of its standard input beside itself, which is one of our
 // commands, and waits for the end of it: the pipe closes when the starter stops the server,
-// ends, panics or is killed. Then whatever runs is ended, and the folder goes.
+// ends, panics or is killed. Then whatever runs is ended, and the folder goes. It makes the folder
+// too: a starter that is killed in between would leave one that nobody knows of.
 const keeperScript = `
 dir=$1 signal=$2 pid=
 stop() {
@@ -29,10 +31,17 @@ stop() {
 		kill -s TERM 0
 		wait
 	fi
-	rm -rf "$dir"
+	# What a preparation started may outlive it by a moment, and write while we remove.
+	tries=0
+	until rm -rf "$dir" 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || exit 1
+		sleep 0.05
+	done
 	exit 0
 }
 trap stop TERM INT HUP
+mkdir -m 700 "$dir" && cd "$dir" || exit 1
 while read -r line; do
 	eval "$line" >"$dir/log" 2>&1 </dev/null &
 	pid=$!
@@ -97,6 +106,9 @@ func (r recipe) start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", r.name, err)
 	}
+	if err := s.folder(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", r.name, err), s.Stop())
+	}
 	if err := r.bringUp(ctx, s); err != nil {
 		said, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 		return nil, errors.Join(fmt.Errorf("start %s: %w; it said:\n%s", r.name, err, bytes.TrimSpace(said)), s.Stop())
@@ -104,24 +116,16 @@ func (r recipe) start(ctx context.Context) (*Server, error) {
 	return s, nil
 }
 
-// keep makes the folder and starts the keeper of all that is to come.
-func (r recipe) keep() (_ *Server, err error) {
-	dir, err := os.MkdirTemp("", "lodge-"+r.name+"-")
+// keep starts the keeper of all that is to come.
+func (r recipe) keep() (*Server, error) {
+	as, err := credential(r.asUser)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.RemoveAll(dir)
-		}
-	}()
-	as, err := credential(r.asUser, dir)
-	if err != nil {
-		return nil, err
-	}
+	dir := filepath.Join(os.TempDir(), "lodge-"+r.name+"-"+rand.Text()[:10])
 	// Its life is the pipe's and no context's.
 	keeper := exec.CommandContext(context.Background(), "sh", "-c", keeperScript, "keeper", dir, r.stop)
-	keeper.Dir = dir
+	keeper.Dir = os.TempDir()
 	keeper.Env = append(keeper.Environ(), r.env...)
 	// A group of its own: a Ctrl-C is for the tests, the keeper tidies up after them.
 	keeper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as}
@@ -130,6 +134,20 @@ func (r recipe) keep() (_ *Server, err error) {
 		return nil, err
 	}
 	return &Server{dir: dir, keeper: keeper, pipe: pipe}, keeper.Start()
+}
+
+// folder waits until the keeper has made the folder.
+func (s *Server) folder(ctx context.Context) error {
+	for {
+		if _, err := os.Stat(s.dir); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the folder %s cannot be made: %w", s.dir, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // bringUp prepares the folder and runs the server until it answers.
@@ -213,8 +231,8 @@ func exited(pidFile string) bool {
 	return strings.HasPrefix(state, "Z")
 }
 
-// credential gives the folder to the user when we are root. Otherwise everything runs as we do.
-func credential(name, dir string) (*syscall.Credential, error) {
+// credential is the user's when we are root. Otherwise everything runs as we do.
+func credential(name string) (*syscall.Credential, error) {
 	if name == "" || os.Getuid() != 0 {
 		return nil, nil
 	}
@@ -230,9 +248,6 @@ func credential(name, dir string) (*syscall.Credential, error) {
 	}
 	gid, err := strconv.ParseUint(u.Gid, 10, 32)
 	if err != nil {
-		return nil, err
-	}
-	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 		return nil, err
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil

@@ -168,6 +168,12 @@ func TestKilledEarlyLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
+	t.Cleanup(func() {
+		if t.Failed() {
+			left, err := exec.Command("find", temp).CombinedOutput() //nolint:noctx // the test's context is over
+			t.Logf("left: %s %v", left, err)
+		}
+	})
 	until(t, "the folders go", func() bool { return files("*") == 0 })
 }
 

@@ -271,7 +271,7 @@ func TestDamagedOnTheWay(t *testing.T) {
 		if r.Method == http.MethodPut {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
-				t.Error(err)
+				return true // once a part is refused, the others are broken off
 			}
 			body[len(body)/2] ^= 1
 			r.Body = io.NopCloser(bytes.NewReader(body))
