@@ -144,6 +144,10 @@ func (s *Service) handleApp(w http.ResponseWriter, r *http.Request) error {
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
 func (s *Service) handlePutApp(w http.ResponseWriter, r *http.Request) error {
+	if groups, all, err := s.access.Groups(r.Context(), Admin); err != nil || len(groups) == 0 && !all {
+		_, denied := s.access.Require(r.Context(), Admin, DefaultGroup)
+		return errors.Join(err, denied) // before the body of somebody who may change nothing is looked at
+	}
 	req, err := httpapi.Decode[putAppRequest](r)
 	if err != nil {
 		return err
@@ -319,6 +323,9 @@ func (s *Service) handleExtend(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) handleActivity(w http.ResponseWriter, r *http.Request) error {
+	if _, _, err := s.find(r.Context(), r.PathValue("id"), Open, StopAny); err != nil {
+		return err
+	}
 	req, err := httpapi.Decode[activityRequest](r)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -243,6 +244,10 @@ func (s *Service) appsOf(ctx context.Context, groups []access.Group) ([]AppID, e
 
 func (s *Service) handleCapacity(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
+	if list, err := s.Apps(ctx); err != nil || len(list) == 0 {
+		_, denied := s.access.Require(ctx, List, DefaultGroup)
+		return errors.Join(err, denied) // whoever has no apps needs no room
+	}
 	owner, by := ownerOf(access.CallerFrom(ctx))
 	u, err := s.store.usage(ctx, s.store.db, owner.ID, "")
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"lodge/internal/access"
@@ -193,4 +195,31 @@ func (s *Service) edit(ctx context.Context, row Session, change func(*Session)) 
 		}
 		return after, missing(err)
 	}
+}
+
+// StopAll stops everything that runs or is about to, side by side, and says how many have ended and
+// how many have not within ctx.
+func (s *Service) StopAll(ctx context.Context) (ended, left int) {
+	rows, err := s.store.sessions(ctx, s.store.db, filter{states: []State{Queued, Starting, Running, Stopping}})
+	if err != nil {
+		s.log.WarnContext(ctx, "the apps could not be stopped", "error", err)
+		return 0, 0
+	}
+	var gone atomic.Int64
+	var group sync.WaitGroup
+	for _, row := range rows {
+		group.Go(func() {
+			if row.State != Stopping {
+				if _, err := s.stop(ctx, row, CauseExit); err != nil && !fault.Is(err, fault.Conflict) {
+					s.log.WarnContext(ctx, "an app session could not be stopped", "session", row.ID, "error", err)
+					return
+				}
+			}
+			if row, err := s.waitFor(ctx, row.ID, time.Minute, func(r Session) bool { return r.State == Stopped || r.State == Failed }); err == nil && row.State != Stopping {
+				gone.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	return int(gone.Load()), len(rows) - int(gone.Load())
 }

@@ -28,6 +28,7 @@ type Config struct {
 	Audit           Audit         `key:"audit"`
 	Results         Results       `key:"results"`
 	Fleet           Fleet         `key:"fleet"`
+	Apps            Apps          `key:"apps"`
 }
 
 // Log says how the server logs to standard error.

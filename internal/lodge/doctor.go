@@ -158,6 +158,19 @@ func (e *examination) certificate() {
 	}
 }
 
+// certificateFits says whether the certificate holds for a host.
+func certificateFits(c config.TLS, host string) error {
+	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return err
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return err
+	}
+	return leaf.VerifyHostname(host)
+}
+
 // stores looks at what is elsewhere: database, objects, hub, issuers.
 func (e *examination) stores(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -193,6 +206,7 @@ func (e *examination) stores(ctx context.Context, log *slog.Logger) {
 	_, err = nodeKey(e.cfg.Results.Crypto)
 	e.result("node key", err, "can be read, or is not set", "")
 	e.hub(ctx, p)
+	e.apps(ctx, p)
 }
 
 func (e *examination) hub(ctx context.Context, p *platform) {

@@ -103,9 +103,12 @@ func (f *fleetPart) depend(checks *httpapi.Checks) {
 	}
 }
 
-func (f *fleetPart) beside(server *httpapi.Server) {
+func (f *fleetPart) beside(server *httpapi.Server) error {
 	server.Handle(f.prefix+"/socket.io/", f.live.Handler())
+	return nil
 }
+
+func (f *fleetPart) drain() {}
 
 // Run runs the service, its live connections, the ways to ROS and the simulated site.
 func (f *fleetPart) Run(ctx context.Context) error {

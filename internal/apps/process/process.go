@@ -38,6 +38,9 @@ type Config struct {
 	// User is whom apps run as when Lodge runs as root. AllowRoot lets them run as root.
 	User      string
 	AllowRoot bool
+	// Only says why nothing may run but commands that begin with Samples, Lodge's own; "" is no such rule.
+	Only    string
+	Samples []string
 	// Path is the PATH that apps see; "" is the usual one.
 	Path string
 }
@@ -135,6 +138,9 @@ func (d *Driver) program(s apps.Spec) (string, error) {
 	if len(s.Command) == 0 {
 		return "", fault.New(fault.Invalid, "the process driver needs a command; this app has only an image")
 	}
+	if d.cfg.Only != "" && !d.sample(s.Command) {
+		return "", fault.New(fault.Invalid, "%s", d.cfg.Only)
+	}
 	name := string(s.Command[0])
 	if filepath.IsAbs(name) {
 		if info, err := os.Stat(name); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
@@ -150,6 +156,19 @@ func (d *Driver) program(s apps.Spec) (string, error) {
 		}
 	}
 	return "", fault.New(fault.Missing, "there is no program %s on this machine", name)
+}
+
+// sample says whether a command is one of Lodge's own samples.
+func (d *Driver) sample(command []apps.Filled) bool {
+	if len(d.cfg.Samples) == 0 || len(command) < len(d.cfg.Samples) {
+		return false
+	}
+	for i, word := range d.cfg.Samples {
+		if string(command[i]) != word {
+			return false
+		}
+	}
+	return true
 }
 
 // Start implements apps.Driver.
@@ -383,7 +402,10 @@ func (d *Driver) Health(context.Context) (apps.Health, error) {
 		},
 		Warnings: []string{"processes of different people are not isolated from each other or from Lodge: for development alone"},
 	}
-	if os.Geteuid() == 0 && d.credential == nil {
+	switch {
+	case d.cfg.Only != "":
+		h.Warnings = []string{"nothing but the sample apps may run: " + d.cfg.Only} // which are apart enough
+	case os.Geteuid() == 0 && d.credential == nil:
 		h.Warnings = append(h.Warnings, "apps run as root")
 	}
 	return h, nil

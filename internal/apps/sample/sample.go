@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -73,23 +73,24 @@ func serve(h http.Handler, getenv func(string) string, out io.Writer) error {
 func Echo(now func() time.Time) http.Handler {
 	var last atomic.Int64
 	last.Store(now().UnixNano())
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /alive", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /activity", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, strconv.FormatInt(int64(now().Sub(time.Unix(0, last.Load()))/time.Second), 10))
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	// No ServeMux: that would tidy up addresses, and this app is there to show them as they came.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/alive":
+			_, _ = io.WriteString(w, "ok\n")
+			return
+		case "/activity":
+			_, _ = io.WriteString(w, strconv.FormatInt(int64(now().Sub(time.Unix(0, last.Load()))/time.Second), 10))
+			return
+		}
 		last.Store(now().UnixNano())
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		var names []string
-		for name := range r.Header {
-			names = append(names, name)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(r.Header))
 		_, _ = fmt.Fprintf(w, "%s %s %s\nHost: %s\n", r.Method, r.RequestURI, r.Proto, r.Host) //nolint:gosec // G705: plain text
 		for _, name := range names {
-			_, _ = fmt.Fprintf(w, "%s: %s\n", name, strings.Join(r.Header[name], ", ")) //nolint:gosec // G705: plain text
+			for _, value := range r.Header[name] {
+				_, _ = fmt.Fprintf(w, "%s: %s\n", name, value) //nolint:gosec // G705: plain text
+			}
 		}
 	})
-	return mux
 }

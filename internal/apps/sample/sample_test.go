@@ -26,7 +26,7 @@ func TestEcho(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	h := Echo(func() time.Time { return now })
 	now = now.Add(90 * time.Second)
-	for _, row := range []struct{ path, want string }{{"/alive", "ok\n"}, {"/activity", "90"}, {"/x?y", "GET /x?y HTTP/1.1\nHost: example.com\nUserid: 42@issuer\n"}, {"/activity", "0"}} {
+	for _, row := range []struct{ path, want string }{{"/alive", "ok\n"}, {"/activity", "90"}, {"/a%2Fb//c;d", "GET /a%2Fb//c;d HTTP/1.1\nHost: example.com\nUserid: 42@issuer\n"}, {"/x?y", "GET /x?y HTTP/1.1\nHost: example.com\nUserid: 42@issuer\n"}, {"/activity", "0"}} {
 		if _, got := ask(t, h, "GET", row.path, ""); got != row.want {
 			t.Errorf("%s: %q, want %q", row.path, got, row.want)
 		}
