@@ -115,18 +115,30 @@ func (f *front) whoAtHost(r *http.Request) (ctx context.Context, consumed bool, 
 	// Lodge's own cookie has no business here, whoever sent it.
 	alike := r.Clone(ctx)
 	cleanCookies(alike.Header)
+	leaveForeignScheme(alike)
 	if ctx, err = f.identity.Authenticate(alike); err != nil {
 		return nil, false, err
 	}
-	consumed = access.CallerFrom(ctx) != nil && r.Header.Get("Authorization") != ""
+	consumed = access.CallerFrom(ctx) != nil && alike.Header.Get("Authorization") != ""
 	f.dropTrusted(r, alike)
 	return ctx, consumed, nil
+}
+
+// leaveForeignScheme hides from the gate what is no token: an app may have a login of its own.
+func leaveForeignScheme(r *http.Request) {
+	values := r.Header["Authorization"]
+	if len(values) != 1 {
+		return // several are refused
+	}
+	if scheme, _, _ := strings.Cut(strings.TrimSpace(values[0]), " "); !strings.EqualFold(scheme, "bearer") {
+		delete(r.Header, "Authorization")
+	}
 }
 
 // dropTrusted takes out of r what the gate took out of its copy: the trusted header in all spellings.
 func (f *front) dropTrusted(r, checked *http.Request) {
 	for name := range r.Header {
-		if _, kept := checked.Header[name]; !kept && name != "Cookie" {
+		if _, kept := checked.Header[name]; !kept && name != "Cookie" && name != "Authorization" {
 			delete(r.Header, name)
 		}
 	}
@@ -152,13 +164,16 @@ func (f *front) passCaller(r *http.Request) *access.Caller {
 
 // whoAtHome finds who asks on Lodge's own host, and leads browsers without a login to it.
 func (f *front) whoAtHome(w http.ResponseWriter, r *http.Request) (ctx context.Context, consumed, ok bool) {
-	ctx, err := f.identity.Authenticate(r)
+	alike := r.Clone(r.Context())
+	leaveForeignScheme(alike)
+	ctx, err := f.identity.Authenticate(alike)
+	f.dropTrusted(r, alike)
 	if err != nil {
 		f.refuse(w, r, err)
 		return nil, false, false
 	}
 	if access.CallerFrom(ctx) != nil {
-		return ctx, r.Header.Get("Authorization") != "", true
+		return ctx, alike.Header.Get("Authorization") != "", true
 	}
 	if navigation(r) && f.cfg.Routing != Alone {
 		toLogin(w, r.URL.RequestURI())
