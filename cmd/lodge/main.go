@@ -55,6 +55,13 @@ type terminal struct {
 }
 
 func main() {
+	if isApp(os.Args[1:]) {
+		if err := runApp(os.Args[1:], os.Getenv, os.Stdout); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "lodge:", err)
+			os.Exit(127)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -121,12 +128,17 @@ func parse(parser *kong.Kong, args []string, ended error) (command *kong.Context
 
 // load reads the configuration with what the command line says on top.
 func (c *commands) load(t *terminal, flags map[string]string) (*config.Loaded, error) {
+	return c.loadServed(t, "", flags)
+}
+
+// loadServed is load for a server that may be a ServiceHub's heir.
+func (c *commands) loadServed(t *terminal, serviceHub string, flags map[string]string) (*config.Loaded, error) {
 	for key, value := range flags {
 		if value == "" {
 			delete(flags, key)
 		}
 	}
-	return config.Load(config.Input{File: c.Config, Environ: t.environ, DotEnv: ".env", Flags: flags})
+	return config.Load(config.Input{File: c.Config, ServiceHub: serviceHub, Environ: t.environ, DotEnv: ".env", Flags: flags})
 }
 
 // logger writes as the configuration says; commands beside the server tell of warnings alone.

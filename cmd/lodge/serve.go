@@ -11,11 +11,12 @@ type serveCommand struct {
 	Parts       []string `arg:"" optional:"" name:"part" help:"Parts to serve; all of them when none is named. A single one stands at the root, where the service stood that it replaces."`
 	Data        string   `help:"Folder for everything that is kept on this machine (./lodge-data)." placeholder:"DIR"`
 	Listen      string   `help:"Address and port to listen on (127.0.0.1:8080)." placeholder:"HOST:PORT"`
+	ServiceHub  string   `name:"servicehub-conf" help:"A servicehub.conf whose apps to serve as ServiceHub did, behind the proxy that stood in front of it." placeholder:"FILE" env:"SERVICEHUB_CONFIG"`
 	NoSimulator bool     `help:"Start no simulated site beside the server."`
 }
 
 func (c *serveCommand) Run(ctx context.Context, t *terminal, all *commands) error {
-	cfg, err := all.load(t, map[string]string{"data": c.Data, "listen": c.Listen})
+	cfg, err := all.loadServed(t, c.ServiceHub, map[string]string{"data": c.Data, "listen": c.Listen})
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type Config struct {
 	Results         Results       `key:"results"`
 	Fleet           Fleet         `key:"fleet"`
 	Workflows       Workflows     `key:"workflows"`
+	Apps            Apps          `key:"apps"`
 }
 
 // Log says how the server logs to standard error.

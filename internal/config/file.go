@@ -84,6 +84,13 @@ func (l *loader) assign(file, where, key string, value *yaml.Node, f reflect.Str
 		return
 	case s.isList():
 		l.assignList(file, where, s, value)
+	case s.isDocument() && value.Kind != yaml.ScalarNode:
+		text, err := yaml.Marshal(value)
+		if err != nil {
+			l.fail("%s: %s: %w", where, key, err)
+			return
+		}
+		v.SetString(string(text))
 	case v.Kind() == reflect.Slice:
 		list, err := stringList(value)
 		if err != nil {
@@ -107,6 +114,9 @@ func (l *loader) assign(file, where, key string, value *yaml.Node, f reflect.Str
 }
 
 func (l *loader) assignList(file, where string, s setting, value *yaml.Node) {
+	if value.Kind == yaml.MappingNode {
+		value = named(value, s.value.Type().Elem().Field(0).Tag.Get("key"))
+	}
 	if value.Kind != yaml.SequenceNode {
 		l.fail("%s: %s must be a list", where, s.key)
 		return
@@ -125,6 +135,20 @@ func (l *loader) assignList(file, where string, s setting, value *yaml.Node) {
 		list = reflect.Append(list, one)
 	}
 	s.value.Set(list)
+}
+
+// named makes a list of a mapping: its names become each item's first setting.
+func named(mapping *yaml.Node, key string) *yaml.Node {
+	list := &yaml.Node{Kind: yaml.SequenceNode, Line: mapping.Line}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		name, item := mapping.Content[i], *mapping.Content[i+1]
+		if item.Kind == yaml.MappingNode {
+			first := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key, Line: name.Line}
+			item.Content = append([]*yaml.Node{first, name}, item.Content...)
+		}
+		list.Content = append(list.Content, &item)
+	}
+	return list
 }
 
 // setList reads a list of blocks from a variable that holds YAML or JSON.

@@ -28,6 +28,8 @@ type Loaded struct {
 type Input struct {
 	// File is the path given by --config; empty means lodge.yaml in the working directory, if there is one.
 	File string
+	// ServiceHub is the path of a servicehub.conf that is read before everything else, if it is given.
+	ServiceHub string
 	// Environ holds NAME=value pairs, as os.Environ gives them.
 	Environ []string
 	// DotEnv is the path of a .env file that the originals' variables are read from, if it exists.
@@ -58,11 +60,17 @@ type loader struct {
 // Load joins all sources. It fails with Errors that list everything that is wrong.
 func Load(in Input) (*Loaded, error) {
 	l := newLoader()
+	if in.ServiceHub != "" {
+		l.loadServiceHub(in.ServiceHub)
+	}
 	l.loadFile(in.File)
 	l.loadOriginals(in.Environ, in.DotEnv)
 	l.loadEnvironment(in.Environ)
 	for _, key := range sortedKeys(in.Flags) {
 		l.set(key, in.Flags[key], Source("flag --"+strings.ReplaceAll(key, "_", "-")))
+	}
+	if in.ServiceHub != "" {
+		l.trustServiceHubsProxy()
 	}
 	l.validate()
 	if len(l.findings) > 0 {

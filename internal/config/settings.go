@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -48,6 +49,9 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
+// Document is a part of the configuration that another package reads, as YAML or JSON text.
+type Document string
+
 // A setting is one leaf of Config: its dotted key, its tags and its place in the struct.
 type setting struct {
 	key   string
@@ -74,6 +78,9 @@ func settings(prefix string, v reflect.Value) []setting {
 func (s setting) isList() bool {
 	return s.value.Kind() == reflect.Slice && s.value.Type().Elem().Kind() == reflect.Struct
 }
+
+// isDocument says whether the setting holds text that another package reads.
+func (s setting) isDocument() bool { return s.value.Type() == reflect.TypeFor[Document]() }
 
 func (s setting) secret() bool { return s.value.Type() == reflect.TypeFor[secret.String]() }
 
@@ -102,6 +109,9 @@ func (s setting) set(text string) error {
 	case []string:
 		s.value.Set(reflect.ValueOf(splitList(text)))
 		return nil
+	case Document:
+		s.value.SetString(text)
+		return nil
 	}
 	switch s.value.Kind() { // Config has no other kinds
 	case reflect.String:
@@ -127,6 +137,15 @@ func (s setting) set(text string) error {
 			return err
 		}
 		s.value.SetInt(int64(n))
+	case reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		if least, err := strconv.ParseFloat(s.tag.Get("min"), 64); err == nil && n < least {
+			return fmt.Errorf("%g is too small: the least is %g", n, least)
+		}
+		s.value.SetFloat(n)
 	default:
 		return fmt.Errorf("cannot be set from text")
 	}

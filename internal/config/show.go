@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"lodge/internal/secret"
 )
 
@@ -53,8 +55,28 @@ func (s setting) text() string {
 		return "[" + strings.Join(v, ", ") + "]"
 	case string:
 		return v
+	case Document:
+		return v.names()
 	}
 	return fmt.Sprint(s.value.Interface())
+}
+
+// names lists the ids of a document's entries: what else stands in them may be nobody else's business.
+func (d Document) names() string {
+	var entries []struct {
+		ID string `yaml:"id"`
+	}
+	if yaml.Unmarshal([]byte(d), &entries) != nil {
+		return "…"
+	}
+	ids := make([]string, 0, len(entries))
+	for _, e := range entries {
+		ids = append(ids, e.ID)
+	}
+	if d == "" {
+		return ""
+	}
+	return "[" + strings.Join(ids, ", ") + "]"
 }
 
 // duration drops the zeros that Go prints: 12h, not 12h0m0s.

@@ -27,6 +27,7 @@ func (l *loader) validate() {
 	l.validateIssuers()
 	l.validateHub()
 	l.validateFleet()
+	l.validateApps()
 	if c := l.Results.Crypto; c.PrivateKey != "" && c.PrivateKeyFile != "" {
 		l.fail("%s: set private_key or private_key_file, not both", l.place("results.crypto.private_key_file"))
 	}

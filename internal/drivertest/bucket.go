@@ -430,7 +430,7 @@ func first(list func(func(objects.Info, error) bool)) (info objects.Info, err er
 	return info, err
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

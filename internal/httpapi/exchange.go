@@ -27,6 +27,7 @@ type exchange struct {
 	problem func(http.ResponseWriter, *http.Request, error)
 	metrics *routeMetrics
 	caller  string
+	notes   []slog.Attr
 	// bodyLimit is the route's, 0 for none.
 	bodyLimit int64
 	stream    *EventStream

@@ -111,6 +111,7 @@ func (s *Server) observe(x *exchange, r *http.Request, took time.Duration) {
 	if x.caller != "" {
 		attrs = append(attrs, slog.String("caller", clip(x.caller)))
 	}
+	attrs = append(attrs, x.notes...)
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 

@@ -105,6 +105,12 @@ type ProblemField struct {
 // WriteProblem answers with an error in the platform's shape.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	err = refine(err)
+	WriteProblemAs(w, r, Status(err), err)
+}
+
+// WriteProblemAs is WriteProblem for a part whose clients expect another status for some kind.
+func WriteProblemAs(w http.ResponseWriter, r *http.Request, status int, err error) {
+	err = refine(err)
 	x := exchangeFrom(r.Context())
 	x.report(r, err)
 	problemHeaders(w.Header(), err)
@@ -123,7 +129,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		detail.Message = "something went wrong on our side; the log has more under this request id"
 	}
-	_ = JSON(w, Status(err), Problem{detail}) // the client went away: there is nobody left to tell
+	_ = JSON(w, status, Problem{detail}) // the client went away: there is nobody left to tell
 }
 
 // problemHeaders sets what HTTP asks for beside a status, whatever the shape of the body.

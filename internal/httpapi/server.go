@@ -28,6 +28,8 @@ type Server struct {
 	routes []RegisteredRoute
 	sealed bool
 
+	diversions []*diversion
+
 	plans sync.Map // reflect.Type → *plan
 
 	drained chan struct{}

@@ -160,6 +160,19 @@ func (e *examination) certificate() {
 	}
 }
 
+// certificateFits says whether the certificate holds for a host.
+func certificateFits(c config.TLS, host string) error {
+	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return err
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return err
+	}
+	return leaf.VerifyHostname(host)
+}
+
 // stores looks at what is elsewhere: database, objects, hub, issuers.
 func (e *examination) stores(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -196,6 +209,7 @@ func (e *examination) stores(ctx context.Context, log *slog.Logger) {
 	e.result("node key", err, "can be read, or is not set", "")
 	e.hub(ctx, p)
 	e.workflows(p)
+	e.apps(ctx, p)
 }
 
 // workflows looks at the key for secrets, which a start makes when there is none.

@@ -111,11 +111,14 @@ func (f *fleetPart) depend(checks *httpapi.Checks) {
 	}
 }
 
-func (f *fleetPart) beside(server *httpapi.Server) {
+func (f *fleetPart) beside(server *httpapi.Server) error {
 	server.Handle(f.prefix+"/socket.io/", f.live.Handler())
 	// Adapters whose address ends with a slash are refused at the handshake, not led elsewhere.
 	server.Handle(f.prefix+"/_internal/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	return nil
 }
+
+func (f *fleetPart) drain() {}
 
 // Run runs the service, its live connections, the ways to ROS and the simulated site.
 func (f *fleetPart) Run(ctx context.Context) error {

@@ -22,9 +22,11 @@ var level = map[string]int{
 	"internal/audit":    4,
 	"internal/identity": 5, "internal/identity/clilogin": 5,
 	"internal/identity/localidp": 6, "internal/results": 6, "internal/fleet": 6, "internal/workflows": 6,
-	"internal/config": 7,
-	"internal/lodge":  8,
-	"cmd/lodge":       9,
+	"internal/apps/sample": 1, "examples/apps/demo": 2, "examples/apps/echo": 2,
+	"internal/apps": 6, "internal/apps/process": 7,
+	"internal/config": 8,
+	"internal/lodge":  9,
+	"cmd/lodge":       10,
 }
 
 // elsewhere are packages that no released code imports.

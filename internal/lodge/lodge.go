@@ -109,13 +109,13 @@ func (l *Lodge) mount(alone bool) error {
 	if err != nil {
 		return err // the configuration was checked: this cannot be
 	}
-	metrics := newRegistry(l.version, l.queue, l.checks)
+	enterSite(l.metrics, l.version, l.queue, l.checks)
 	c := l.cfg.HTTP
 	l.server = httpapi.New(httpapi.Config{
 		PublicURL: l.cfg.PublicURL, TrustedProxies: proxies, CORSOrigins: c.CORSOrigins, MaxBody: int64(c.MaxBody), MaxHeader: int(c.MaxHeader),
 		RequestTimeout: c.RequestTimeout, ReadHeaderTimeout: c.HeaderTimeout, IdleTimeout: c.IdleTimeout, StallTimeout: c.StallTimeout,
 		AccessLog: c.AccessLog, OpenIDConnectURL: l.discoveryURL(), Caller: callerName,
-	}, l.identity, l.log, l.now, metrics)
+	}, l.identity, l.log, l.now, l.metrics)
 
 	routes := slices.Concat(l.access.Routes(), l.audit.Routes(), l.identity.Routes(), l.siteRoutes(), l.checks.Routes())
 	platform := httpapi.Mount{Name: "platform", Title: "Lodge", Version: l.version, Description: "People, rights, tokens, the audit log and the site.", Routes: routes}
@@ -137,7 +137,9 @@ func (l *Lodge) mount(alone bool) error {
 		}
 	}
 	for _, p := range l.parts {
-		p.beside(l.server)
+		if err := p.beside(l.server); err != nil {
+			return err
+		}
 	}
 	pages, err := console.Handler()
 	if err != nil {
@@ -150,7 +152,7 @@ func (l *Lodge) mount(alone bool) error {
 	if l.provider != nil {
 		l.server.Handle("/idp/", l.provider.Handler())
 	}
-	l.server.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	l.server.Handle("GET /metrics", promhttp.HandlerFor(l.metrics, promhttp.HandlerOpts{}))
 	return nil
 }
 
@@ -209,6 +211,9 @@ func (l *Lodge) Serve(ctx context.Context) error {
 		StallTimeout: c.StallTimeout, ShutdownTimeout: l.cfg.ShutdownTimeout,
 		OnDrain: func() {
 			l.checks.Drain()
+			for _, p := range l.parts {
+				p.drain()
+			}
 			l.server.Drain()
 		},
 	}, l.server.Handler(), l.log)

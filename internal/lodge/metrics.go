@@ -22,7 +22,8 @@ type siteMetrics struct {
 	up     *prometheus.Desc
 }
 
-func newRegistry(version string, queue *work.Queue, checks *httpapi.Checks) *prometheus.Registry {
+// enterSite adds what only the site knows to the metrics of the parts.
+func enterSite(registry *prometheus.Registry, version string, queue *work.Queue, checks *httpapi.Checks) {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "lodge_build_info", Help: "Always 1; the label says which version runs.", ConstLabels: prometheus.Labels{"version": version},
 	})
@@ -32,9 +33,7 @@ func newRegistry(version string, queue *work.Queue, checks *httpapi.Checks) *pro
 		items: prometheus.NewDesc("lodge_work_items", "Durable work that is not done, by kind and state.", []string{"kind", "state"}, nil),
 		up:    prometheus.NewDesc("lodge_dependency_up", "Whether a system that Lodge works with is fine.", []string{"name"}, nil),
 	}
-	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, site)
-	return registry
 }
 
 // Describe implements prometheus.Collector.

@@ -12,7 +12,7 @@ import (
 
 // Parts are the names that `lodge serve` takes. Without any it serves all of them, each under its
 // name; a single one stands at the root, where the service stood that it replaces.
-func Parts() []string { return []string{"results", "fleet", "workflows"} }
+func Parts() []string { return []string{"results", "fleet", "workflows", "apps"} }
 
 // part is one of them, open and ready to be served.
 type part interface {
@@ -21,7 +21,9 @@ type part interface {
 	// Mount is its API.
 	Mount() httpapi.Mount
 	// beside serves what is no route of the API, below the mount's prefix.
-	beside(server *httpapi.Server)
+	beside(server *httpapi.Server) error
+	// drain hears that the server is about to end.
+	drain()
 	// Run does what goes on beside the requests, until ctx ends.
 	Run(ctx context.Context) error
 	close() error
@@ -51,6 +53,8 @@ func openParts(ctx context.Context, p *platform, b *bucket, o Options, at net.Ad
 			opened, err = openFleet(ctx, p, b, prefix, at, o.Simulate)
 		case "workflows":
 			opened, err = openWorkflows(ctx, p, prefix, o.Version)
+		case "apps":
+			opened, err = openApps(ctx, p)
 		}
 		if err != nil {
 			return parts, err

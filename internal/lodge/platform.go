@@ -9,7 +9,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"lodge/internal/access"
+	"lodge/internal/apps"
 	"lodge/internal/audit"
 	"lodge/internal/bus"
 	"lodge/internal/config"
@@ -35,6 +38,7 @@ type platform struct {
 	access    *access.Service
 	identity  *identity.Service
 	provider  *localidp.Provider // nil when other issuers are configured
+	metrics   *prometheus.Registry
 	now       func() time.Time
 	log       *slog.Logger
 }
@@ -59,12 +63,12 @@ func actions() []access.ActionInfo {
 	for i := range platform {
 		platform[i].Part = "platform"
 	}
-	return slices.Concat(platform, results.Actions(), fleet.Actions(), workflows.Actions())
+	return slices.Concat(platform, results.Actions(), fleet.Actions(), workflows.Actions(), apps.Actions())
 }
 
 // openPlatform opens what the configuration names, with the schema up to date.
 func openPlatform(ctx context.Context, cfg *config.Loaded, publicURL string, news bool, now func() time.Time, log *slog.Logger) (_ *platform, err error) {
-	p := &platform{cfg: cfg, folder: folder(cfg.Data), publicURL: publicURL, now: now, log: log}
+	p := &platform{cfg: cfg, folder: folder(cfg.Data), publicURL: publicURL, metrics: prometheus.NewRegistry(), now: now, log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.release())

@@ -60,7 +60,9 @@ func openResults(p *platform, b *bucket, prefix string) (_ part, err error) {
 
 func (r *resultsPart) depend(checks *httpapi.Checks) { checks.Watch("hub", r.CheckHub) }
 
-func (r *resultsPart) beside(*httpapi.Server) {}
+func (r *resultsPart) beside(*httpapi.Server) error { return nil }
+
+func (r *resultsPart) drain() {}
 
 func (r *resultsPart) close() error {
 	if r.hub != nil {

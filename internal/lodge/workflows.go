@@ -52,7 +52,9 @@ func openWorkflows(ctx context.Context, p *platform, prefix, version string) (pa
 
 func (w *workflowsPart) depend(*httpapi.Checks) {}
 
-func (w *workflowsPart) beside(*httpapi.Server) {}
+func (w *workflowsPart) beside(*httpapi.Server) error { return nil }
+
+func (w *workflowsPart) drain() {}
 
 func (w *workflowsPart) close() error { return nil }
 

@@ -1,0 +1,68 @@
+package apps
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// ParseApp reads one entry as JSON. Keys that nobody knows are errors; the entry has its defaults
+// and was checked.
+func ParseApp(data []byte) (App, error) {
+	var a App
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&a); err != nil {
+		return App{}, fmt.Errorf("app %s: %w", a.ID, err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return App{}, errors.New("an app is one object")
+	}
+	var raw struct {
+		Idle *Duration `json:"idle_timeout"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return App{}, fmt.Errorf("app %s: %w", a.ID, err)
+	}
+	if raw.Idle != nil && *raw.Idle == 0 {
+		a.NeverIdle = true
+	}
+	a = a.withDefaults()
+	if wrong := a.check(); len(wrong) > 0 {
+		return App{}, fmt.Errorf("app %s: %w", a.ID, &specError{wrong})
+	}
+	return a, nil
+}
+
+// ParseCatalogue reads the list of entries as YAML, and reports everything wrong with it at once.
+func ParseCatalogue(text []byte) ([]App, error) {
+	var entries []map[string]any
+	if err := yaml.Unmarshal(text, &entries); err != nil {
+		return nil, fmt.Errorf("the catalogue: %w", err)
+	}
+	var list []App
+	var wrong []error
+	seen := map[AppID]bool{}
+	for i, entry := range entries {
+		data, err := json.Marshal(entry)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("app %d of the catalogue: %w", i+1, err))
+			continue
+		}
+		a, err := ParseApp(data)
+		switch {
+		case err != nil:
+			wrong = append(wrong, err)
+		case seen[a.ID]:
+			wrong = append(wrong, fmt.Errorf("app %s stands twice in the catalogue", a.ID))
+		default:
+			seen[a.ID] = true
+			list = append(list, a)
+		}
+	}
+	return list, errors.Join(wrong...)
+}

@@ -1,0 +1,87 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCatalogue(t *testing.T) {
+	t.Parallel()
+	got, err := Load(Input{File: write(t, `
+apps:
+  catalogue:
+    - {id: notes, image: notes, env: {SECRET: hush}}
+    - {id: plots, command: [/bin/plots]}
+  limits:
+    cpu_per_user: 2.5
+    by_role:
+      staff: {sessions_per_user: 10}
+      guest: {sessions_per_user: 1, cpu_per_user: -1}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if item := find(t, got, "apps.catalogue"); item.Value != "[notes, plots]" || item.Source != "lodge.yaml:3" {
+		t.Errorf("the catalogue is shown as %q from %s", item.Value, item.Source)
+	}
+	if !strings.Contains(string(got.Apps.Catalogue), "hush") {
+		t.Error("the catalogue is not kept as it was")
+	}
+	want := []RoleLimit{{Role: "staff", SessionsPerUser: 10}, {Role: "guest", SessionsPerUser: 1, CPUPerUser: -1}}
+	if l := got.Apps.Limits; l.CPUPerUser != 2.5 || !slices.Equal(l.ByRole, want) {
+		t.Errorf("limits are %+v", l)
+	}
+}
+
+func TestWrongApps(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"{catalogue: [{id: A, image: x}]}":                    "\"A\" is no id",
+		"{catalogue: [{id: a, image: x, priviledged: true}]}": "priviledged",
+		"{catalogue: [{id: a, image: x, driver: magic}]}":     "there is no driver",
+		"{routing: alone}":                                    "alone needs apps.default_app",
+		"{default_app: a, catalogue: []}":                     "has no app",
+		"{host_suffix: \"https://x\"}":                        "is not a host name",
+		"{limits: {by_role: [{sessions_per_user: 3}]}}":       "names no role",
+		"{limits: {cpu_per_user: -2}}":                        "too small",
+		"{process: {user: a, allow_root: true}}":              "not both",
+	} {
+		if _, err := Load(Input{File: write(t, "apps: "+text+"\n")}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestServiceHub(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "servicehub.conf")
+	if err := os.WriteFile(file, []byte("[application]\nloglevel = ERROR\n[session]\nlifetime = 43200\n[image]\nname = echoheaders\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(Input{File: os.DevNull, ServiceHub: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{
+		"apps.catalogue": "[echoheaders]", "apps.routing": "alone", "apps.default_app": "echoheaders", "log.level": "error",
+		"identity.trusted_header.name": "userid", "identity.trusted_header.proxies": "[127.0.0.0/8, ::1]",
+	} {
+		if item := find(t, got, key); item.Value != want {
+			t.Errorf("%s is %q, want %q", key, item.Value, want)
+		}
+	}
+	// What is configured for Lodge itself wins.
+	got, err = Load(Input{File: os.DevNull, ServiceHub: file, Environ: []string{"LODGE_LOG_LEVEL=debug", "LODGE_HTTP_TRUSTED_PROXIES=10.1.0.0/16"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Log.Level != "debug" || !slices.Equal(got.Identity.TrustedHeader.Proxies, []string{"10.1.0.0/16"}) {
+		t.Errorf("level %s, proxies %v", got.Log.Level, got.Identity.TrustedHeader.Proxies)
+	}
+	if _, err := Load(Input{File: os.DevNull, ServiceHub: file + ".none"}); err == nil {
+		t.Error("a file that is not there was read")
+	}
+}

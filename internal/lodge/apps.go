@@ -1,0 +1,257 @@
+package lodge
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"lodge/internal/access"
+	"lodge/internal/apps"
+	"lodge/internal/apps/process"
+	"lodge/internal/config"
+	"lodge/internal/fault"
+	"lodge/internal/httpapi"
+)
+
+// The hidden commands of this program that the process driver calls: one limits itself and becomes
+// the app, the other is a sample app.
+const (
+	ShimCommand   = "app-shim"
+	SampleCommand = "sample-app"
+)
+
+// sampleRole is who may use the sample apps, besides administrators.
+const sampleRole access.Role = "app-user"
+
+// samples is the catalogue of a site that has none. {lodge} is this program.
+//
+//go:embed samples.yaml
+var samples string
+
+// appsPart is the apps part with its drivers.
+type appsPart struct {
+	*apps.Service
+	platform *platform
+}
+
+func openApps(ctx context.Context, p *platform) (part, error) {
+	c := p.cfg.Apps
+	catalogue, err := catalogueOf(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	drivers, err := appDrivers(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if reason := noWildcard(p.publicURL, c); reason != "" {
+		p.log.Warn(reason)
+	}
+	a := &appsPart{platform: p}
+	a.Service, err = apps.New(ctx, apps.Config{
+		PublicURL: p.publicURL, Routing: apps.Routing(c.Routing), HostSuffix: hostSuffix(p.publicURL, c), DefaultApp: apps.AppID(c.DefaultApp),
+		Catalogue: catalogue, Driver: c.Driver, Hold: c.Hold, Limits: appLimits(c.Limits),
+		Cull: apps.CullConfig{
+			Every: c.Cull.Every, Flush: c.Cull.Flush, RestartGrace: c.Cull.RestartGrace, KeepFailed: c.Cull.KeepFailed,
+			OrphanAfter: c.Cull.OrphanAfter, Reconcile: c.Cull.Reconcile,
+		},
+		Changed: func(topic string) { p.publish("apps." + topic) },
+	}, apps.Deps{
+		DB: p.db, Bus: p.bus, Queue: p.queue, Access: p.access, Audit: p.audit, Identity: p.identity, Registry: p.metrics, Now: p.now, Log: p.log,
+	}, drivers...)
+	return a, err
+}
+
+// catalogueOf is the configuration's catalogue, or the samples.
+func catalogueOf(ctx context.Context, p *platform) ([]apps.App, error) {
+	text := string(p.cfg.Apps.Catalogue)
+	if text != "" {
+		return apps.ParseCatalogue([]byte(text))
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	list, err := apps.ParseCatalogue([]byte(samples))
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].Command = append([]string{binary, SampleCommand}, list[i].Command...)
+	}
+	_, err = p.access.CreateRole((&Office{p}).as(ctx, "sample apps"), sampleRole, "May use the sample apps")
+	if err != nil && !fault.Is(err, fault.Conflict) {
+		return nil, err
+	}
+	return list, nil
+}
+
+// appDrivers opens those that the configuration asks for.
+func appDrivers(ctx context.Context, p *platform) ([]apps.Driver, error) {
+	installation, err := apps.Installation(ctx, p.db, p.now())
+	if err != nil {
+		return nil, err
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	c := p.cfg.Apps.Process
+	plain, err := process.New(process.Config{
+		Dir: p.folder.path("apps"), Installation: installation, Shim: []string{binary, ShimCommand}, User: c.User, AllowRoot: c.User == "",
+		Only: onlySamples(p), Samples: []string{binary, SampleCommand},
+	}, p.now, p.log)
+	if err != nil {
+		return nil, err
+	}
+	return []apps.Driver{plain}, nil
+}
+
+// onlySamples says why nothing but Lodge's own samples may run as a process; "" if anything may. These
+// are as safe as Lodge itself, whoever they run as and whoever uses them.
+func onlySamples(p *platform) string {
+	c := p.cfg.Apps.Process
+	switch {
+	case os.Geteuid() == 0 && c.User == "" && !c.AllowRoot:
+		return "Lodge runs as root, and apps must not: set apps.process.user to whom they shall run as"
+	case !config.Loopback(p.publicURL) && !c.AllowPublic:
+		return "processes of different people are not kept apart, and people of other machines can come here: use containers, or set apps.process.allow_public"
+	}
+	return ""
+}
+
+func appLimits(c config.AppLimits) apps.Limits {
+	l := apps.Limits{
+		SessionsPerUser: c.SessionsPerUser, SessionsPerApp: c.SessionsPerApp, Sessions: c.Sessions, StartsAtOnce: c.StartsAtOnce,
+		Queue: c.Queue, QueueTimeout: c.QueueTimeout, CPUPerUser: c.CPUPerUser, MemoryPerUser: apps.Size(c.MemoryPerUser),
+		LaunchesPerMinute: c.LaunchesPerMin, ByRole: map[access.Role]apps.RoleLimits{},
+	}
+	for _, r := range c.ByRole {
+		l.ByRole[access.Role(r.Role)] = apps.RoleLimits{SessionsPerUser: r.SessionsPerUser, CPUPerUser: r.CPUPerUser, MemoryPerUser: apps.Size(r.MemoryPerUser)}
+	}
+	return l
+}
+
+// hostSuffix is below which app sessions have their hosts; "" is the usual one. Addresses have no
+// hosts below them, but every browser finds whatever ends in localhost on its own machine.
+func hostSuffix(public string, c config.Apps) string {
+	if c.HostSuffix == "" && config.Loopback(public) {
+		return "apps.localhost"
+	}
+	return c.HostSuffix
+}
+
+// noWildcard says why app sessions cannot have hosts of their own; "" if they can, as far as can be seen.
+func noWildcard(public string, c config.Apps) string {
+	u, err := url.Parse(public)
+	if err == nil && c.Routing == "host" && hostSuffix(public, c) == "" && net.ParseIP(u.Hostname()) != nil {
+		return fmt.Sprintf("apps.host_suffix: there are no host names below the address %s: name a domain whose names all lead here, or set apps.routing to path", u.Hostname())
+	}
+	return ""
+}
+
+func (a *appsPart) depend(*httpapi.Checks) {}
+
+func (a *appsPart) beside(server *httpapi.Server) error { return a.Connect(server) }
+
+func (a *appsPart) drain() { a.Drain() }
+
+// stopTime is how long everybody's apps may take to end together.
+const stopTime = 30 * time.Second
+
+// Run implements part. If apps are to end with Lodge, they do so once no request is left.
+func (a *appsPart) Run(ctx context.Context) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		defer stop()
+		if !a.platform.cfg.Apps.StopAppsOnExit {
+			return
+		}
+		bounded, done := context.WithTimeout(running, stopTime)
+		defer done()
+		ended, left := a.StopAll(bounded)
+		a.platform.log.Info("apps were stopped", "ended", ended, "left", left)
+	})()
+	return a.Service.Run(running)
+}
+
+func (a *appsPart) close() error { return nil }
+
+// apps looks at what the apps part needs.
+func (e *examination) apps(ctx context.Context, p *platform) {
+	c := e.cfg.Apps
+	drivers, err := appDrivers(ctx, p)
+	if err != nil {
+		e.result("apps", err, "", "")
+		return
+	}
+	for _, d := range drivers {
+		health, err := d.Health(ctx)
+		e.result("apps, "+d.Name()+" driver", err, "answers, version "+health.Version, "")
+		for _, w := range health.Warnings {
+			e.add(Warning, "apps, "+d.Name()+" driver", "%s", w)
+		}
+	}
+	if reason := noWildcard(p.publicURL, c); reason != "" {
+		e.add(Failure, "apps", "%s", reason)
+	} else if c.Routing == "host" {
+		e.wildcard(ctx, p.publicURL)
+	}
+	list, err := apps.ParseCatalogue([]byte(c.Catalogue))
+	if err != nil {
+		e.result("apps", err, "", "")
+		return
+	}
+	for _, a := range list {
+		e.app(a)
+	}
+}
+
+// wildcard looks whether a host of an app session would be found.
+func (e *examination) wildcard(ctx context.Context, public string) {
+	suffix := hostSuffix(public, e.cfg.Apps)
+	u, err := url.Parse(public)
+	if err != nil || suffix == "apps.localhost" {
+		e.add(Well, "apps", "are reached below %s", suffix)
+		return
+	}
+	if suffix == "" {
+		suffix = "apps." + u.Hostname()
+	}
+	name := "doctor--test." + suffix
+	if _, err := net.DefaultResolver.LookupHost(ctx, name); err != nil {
+		e.add(Failure, "apps", "%s cannot be found: let *.%s lead here in the DNS, or set apps.routing to path", name, suffix)
+		return
+	}
+	e.add(Well, "apps", "are reached below %s, which leads somewhere", suffix)
+	if e.cfg.TLS.CertFile == "" {
+		return
+	}
+	if err := certificateFits(e.cfg.TLS, name); err != nil {
+		e.add(Failure, "apps", "the certificate does not hold for *.%s: browsers will refuse every app", suffix)
+	}
+}
+
+// app looks at one entry of the catalogue.
+func (e *examination) app(a apps.App) {
+	subject := "app " + string(a.ID)
+	if a.Security.AllowRoot {
+		e.add(Warning, subject, "may run as root in its container (security.allow_root)")
+	}
+	if len(a.Command) > 0 && a.Image == "" && filepath.IsAbs(a.Command[0]) {
+		if _, err := os.Stat(a.Command[0]); err != nil {
+			e.add(Failure, subject, "there is no program %s on this machine", a.Command[0])
+		}
+	}
+	for name, from := range a.SecretEnv {
+		if _, err := os.ReadFile(from.File); err != nil {
+			e.add(Failure, subject, "secret_env.%s: %v", name, err)
+		}
+	}
+}
