@@ -176,6 +176,7 @@ type Fleet struct {
 	UseSimTime      bool           `key:"use_sim_time" default:"false" help:"Take the time from the ROS topic /clock."`
 	TaskAPITimeout  time.Duration  `key:"task_api_timeout" default:"5s" help:"How long to wait for RMF's answer to a task request."`
 	CheckTasks      bool           `key:"check_tasks" default:"true" help:"Refuse commands about tasks that are unknown or have ended at once; RMF does not answer those."`
+	LostAfter       time.Duration  `key:"lost_after" default:"5m" help:"How long a task at work may go unheard of, while its fleet reports, before it counts as failed, as after a restart of its adapter; 0 means for ever."`
 	NameRequester   bool           `key:"name_requester" default:"false" help:"Name the caller in door and lift requests, instead of the server."`
 	Adapter         FleetAdapter   `key:"adapter"`
 	Rosbridge       Rosbridge      `key:"rosbridge"`

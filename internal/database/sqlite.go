@@ -29,6 +29,9 @@ func openSQLite(ctx context.Context, path string, now func() time.Time, log *slo
 	pragmas := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"temp_store(MEMORY)", "journal_size_limit(67108864)",
+		// Rows of several kilobytes with many indexes touch more pages in a transaction than the defaults
+		// hold: they would be written and read again, and copied into the file after nearly every commit.
+		"cache_size(-16384)", "wal_autocheckpoint(4000)",
 	}, "_txlock": {"immediate"}, "_dqs": {"0"}}
 	write, err := sql.Open("sqlite", fileURL(path, pragmas))
 	if err != nil {

@@ -105,6 +105,7 @@ func TestDeliveryAlerts(t *testing.T) {
 	if got := s.hears("/delivery_alerts"); got != want {
 		t.Errorf("heard %s", got)
 	}
+	s.replays("/delivery_alerts", want) // as long as it waits
 	s.svc.FromROS("/delivery_alert_request", []byte(`{"id":"d2","category":{"value":7},"tier":{"value":1},"task_id":"t","action":{"value":0},"message":"m"}`))
 	if heard := s.live.heard("/delivery_alerts"); len(heard) != 1 {
 		t.Errorf("an unknown category was passed on: %v", heard)
@@ -115,6 +116,12 @@ func TestDeliveryAlerts(t *testing.T) {
 	if len(sent) != 1 || !sameJSON(sent[0], `{"id":"d1","category":{"value":1},"tier":{"value":0},"task_id":"t","action":{"value":2},"message":"a & b"}`) {
 		t.Errorf("ROS heard %v", sent)
 	}
+	// The topic is latched: what was answered is told again, and does not wait again.
+	s.svc.FromROS("/delivery_alert_request", []byte(`{"id":"d1","category":{"value":2},"tier":{"value":1},"task_id":"t","action":{"value":0},"message":"m"}`))
+	s.svc.FromROS("/delivery_alert_request", []byte(`{"id":"d3","category":{"value":0},"tier":{"value":0},"task_id":"t","action":{"value":0},"message":"m"}`))
+	eventually(t, "the next one is heard", func() bool { return strings.Contains(s.hears("/delivery_alerts"), `"d3"`) })
+	s.replays("/delivery_alerts", `{"id":"d3","category":"missing","tier":"warning","action":"waiting","task_id":"t","message":"m"}`)
+	s.get("/admin/things").is(t, 200, `[]`)
 	q.Set("action", "dance")
 	s.post("/delivery_alerts/d1/response?"+q.Encode(), "").is(t, 422, "")
 }

@@ -288,38 +288,3 @@ func (s *Service) listAlerts(w http.ResponseWriter, r *http.Request, where condi
 	}
 	return httpapi.JSON(w, http.StatusOK, list)
 }
-
-type deliveryQuery struct {
-	ID       string `path:"delivery_alert_id"`
-	Category string `query:"category" required:"true" enum:"missing,wrong,obstructed,cancelled"`
-	Tier     string `query:"tier" required:"true" enum:"warning,error"`
-	TaskID   string `query:"task_id" required:"true"`
-	Action   string `query:"action" required:"true" enum:"waiting,cancel,override,resume"`
-	Message  string `query:"message" required:"true"`
-}
-
-func (s *Service) handleDeliveryResponse(w http.ResponseWriter, r *http.Request) error {
-	q, err := read[deliveryQuery](r)
-	if err != nil {
-		return err
-	}
-	group, err := s.taskGroup(r.Context(), q.TaskID)
-	if err != nil {
-		return err
-	}
-	ctx, err := s.permit(r.Context(), AnswerAlerts, group, true, "delivery_alerts/"+q.ID)
-	if err != nil {
-		return err
-	}
-	number := func(word string, words []string) valued { return valued{slices.Index(words, word)} }
-	err = s.ros.Publish(ctx, topicDeliveryResponse, rosDelivery{
-		ID: q.ID, Category: number(q.Category, deliveryCategories), Tier: number(q.Tier, deliveryTiers), TaskID: q.TaskID,
-		Action: number(q.Action, deliveryActions), Message: q.Message,
-	})
-	if err := s.recordCommand(ctx, AnswerAlerts, "delivery_alerts/"+q.ID, q.Action, rosFault(err)); err != nil {
-		return err
-	}
-	a := DeliveryAlert{ID: q.ID, Category: q.Category, Tier: q.Tier, Action: q.Action, TaskID: q.TaskID, Message: q.Message}
-	s.feed.publish("/delivery_alerts", a.ID, document(a))
-	return httpapi.JSON(w, http.StatusOK, a)
-}

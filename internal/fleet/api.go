@@ -195,7 +195,7 @@ func (s *Service) handleThings(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Service) handleForget(w http.ResponseWriter, r *http.Request) error {
 	kind := r.PathValue("kind")
-	if kind == kindMap || kind == kindAlarm {
+	if kind == kindMap || kind == kindAlarm || kind == kindDelivery {
 		return errNotFound // they are replaced, not forgotten
 	}
 	if err := s.forget(r.Context(), thing{kind, r.PathValue("id")}); err != nil {

@@ -64,6 +64,9 @@ type Config struct {
 	RunMissed bool
 	// MissedAfter is how late an occurrence may run without counting as missed; 0 is a minute.
 	MissedAfter time.Duration
+	// LostAfter is how long a task at work may go unheard of, while its fleet reports, before it counts as
+	// failed; 0 is for ever.
+	LostAfter time.Duration
 	// Retention is how long what has ended is kept; zero values keep it for ever.
 	Retention Retention
 	// UserIssuer is the issuer whose subjects are user names, for users who are entered by name.
@@ -210,6 +213,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.runMaps(ctx) })
 	g.Go(func() error { return s.runSchedules(ctx) })
 	g.Go(func() error { return s.runPruning(ctx) })
+	g.Go(func() error { return s.runLost(ctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("fleet: %w", err)
 	}

@@ -22,9 +22,10 @@ const (
 	kindBeacon    = "beacon"
 	kindFleet     = "fleet"
 	kindRio       = "rio"
-	// These two are the site's always.
-	kindMap   = "map"
-	kindAlarm = "fire_alarm"
+	// These are the site's always.
+	kindMap      = "map"
+	kindAlarm    = "fire_alarm"
+	kindDelivery = "delivery_alert"
 )
 
 // thing names something of a kind.

@@ -92,7 +92,7 @@ func TestSocketIO(t *testing.T) {
 		mallory := s.socket(t, token(t, "mallory"))
 		mallory.next(`40{"sid"`)
 		send(t, mallory.conn, websocket.MessageText, `420["subscribe",{"room":"/beacons"}]`)
-		mallory.next(`430[{"success":false,"error":"403 Forbidden"}]`)
+		mallory.next(`430[{"success":false,"error":"403 Forbidden: needs fleet.beacons.read on site"}]`)
 		s.socket(t, "bogus").next(`44{"message":`)
 	}
 }
@@ -108,7 +108,7 @@ func TestRevokedListener(t *testing.T) {
 	send(t, c.conn, websocket.MessageText, `420["subscribe",{"room":"/beacons"}]`)
 	c.next(`430[{"success":true}]`)
 	noError(t, s.access.Forbid(root(t.Context()), access.Grant{Role: "reader", Group: access.Site, Action: ReadBeacons}))
-	c.next(`42["subscribe",{"success":false,"error":"403 Forbidden: /beacons"}]`)
+	c.next(`42["subscribe",{"success":false,"error":"403 Forbidden: needs fleet.beacons.read on site: /beacons"}]`)
 }
 
 func TestServerSentEvents(t *testing.T) {

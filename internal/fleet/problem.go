@@ -48,10 +48,9 @@ var errNotFound = fault.New(fault.Missing, "Not Found")
 // writeProblem answers with an error as the original does.
 func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	status, detail := problem(r, err)
-	var f *fault.Error
 	permission := ""
-	if status == http.StatusForbidden && errors.As(err, &f) {
-		permission = f.Permission
+	if status == http.StatusForbidden {
+		permission = permissionOf(err)
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
@@ -60,6 +59,15 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 		Detail     any    `json:"detail"`
 		Permission string `json:"permission,omitempty"`
 	}{detail, permission})
+}
+
+// permissionOf is the permission that an error says is missing, or "".
+func permissionOf(err error) string {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Permission
+	}
+	return ""
 }
 
 func problem(r *http.Request, err error) (status int, detail any) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,23 @@ type pageQuery struct {
 
 func (p pageQuery) page() page { return page{p.Limit, p.Offset} }
 
+// totalQuery asks for the number of all that match, not only of those on the page.
+type totalQuery struct {
+	Total *bool `query:"total" doc:"Whether to count all that match, into the header X-Total-Count"`
+}
+
+// total answers with the number, if it is asked for.
+func (q totalQuery) total(w http.ResponseWriter, count func() (int64, error)) error {
+	if !deref(q.Total) {
+		return nil
+	}
+	n, err := count()
+	if err == nil {
+		w.Header().Set("X-Total-Count", strconv.FormatInt(n, 10))
+	}
+	return err
+}
+
 // sortKey is a column to sort by.
 type sortKey struct {
 	column string
@@ -103,7 +121,7 @@ type taskQuery struct {
 	StartTimeBetween   *string `query:"start_time_between" doc:"The period of starting time to fetch, in unix millis: start,end or -N for the last N milliseconds"`
 	FinishTimeBetween  *string `query:"finish_time_between" doc:"The period of finishing time to fetch, in unix millis: start,end or -N for the last N milliseconds"`
 	pageQuery
-	Total *bool `query:"total" doc:"Whether to count all that match, into the header X-Total-Count"`
+	totalQuery
 }
 
 // taskFields are the fields that tasks can be sorted by.

@@ -59,6 +59,7 @@ func (s *Service) prune(ctx context.Context) error {
 		{s.cfg.Retention.Logs, s.store.pruneTaskLogs},
 		{s.cfg.Retention.Logs, s.store.pruneFleetLogs},
 		{s.cfg.Retention.Alerts, s.store.pruneAlerts},
+		{s.cfg.Retention.Alerts, s.store.pruneDeliveries},
 		{workKept, s.pruneWork},
 	} {
 		for removed := pruneBatch; st.keep > 0 && removed == pruneBatch; {
@@ -141,6 +142,17 @@ func (s *store) pruneAlerts(ctx context.Context, before time.Time) (int, error) 
 		return 0, err
 	}
 	_, err = s.db.Exec(ctx, "DELETE FROM fleet_alerts WHERE id IN "+places(len(ids)), anys(ids)...)
+	return len(ids), err
+}
+
+// pruneDeliveries removes delivery alerts that were not heard of since.
+func (s *store) pruneDeliveries(ctx context.Context, before time.Time) (int, error) {
+	rows, err := s.db.Query(ctx, "SELECT id FROM fleet_states WHERE kind = ? AND updated_at < ? LIMIT ?", kindDelivery, database.Micros(before), pruneBatch)
+	ids, err := collect(rows, err, scanText)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	_, err = s.db.Exec(ctx, "DELETE FROM fleet_states WHERE kind = ? AND id IN "+places(len(ids)), append([]any{kindDelivery}, anys(ids)...)...)
 	return len(ids), err
 }
 

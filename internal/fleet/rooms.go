@@ -42,7 +42,7 @@ var rooms = []room{
 	{"/beacons", State, ReadBeacons, "", BeaconState{}},
 	{"/building_map", State, ReadMap, "", BuildingMap{}},
 	{"/building_map/fire_alarm_trigger", State, ReadMap, "", FireAlarmTriggerState{}},
-	{"/delivery_alerts", State, ReadAlerts, "", DeliveryAlert{}},
+	{roomDelivery, State, ReadAlerts, "", DeliveryAlert{}},
 	{"/doors/{}/state", State, ReadDoors, kindDoor, DoorState{}},
 	{"/lifts/{}/state", State, ReadLifts, kindLift, LiftState{}},
 	{"/dispensers/{}/state", State, ReadWorkcells, kindDispenser, DispenserState{}},
@@ -53,6 +53,9 @@ var rooms = []room{
 	{"/fleets/{}/log", Log, ReadFleets, kindFleet, FleetLog{}},
 	{"/rios", State, ReadRios, "", Rio{}},
 }
+
+// roomDelivery is about troubles with deliveries; those that wait for an answer come first.
+const roomDelivery = "/delivery_alerts"
 
 // errNoRoom is what subscribers to no room are told, in the words that they know.
 var errNoRoom = fault.New(fault.Missing, "no events in path")
@@ -128,11 +131,17 @@ func roomError(err error) error {
 		return err
 	}
 	status, detail := problem(nil, err)
+	if p := permissionOf(err); status == http.StatusForbidden && p != "" {
+		return fault.Wrap(err, fault.Denied, "%d %v: needs %s", status, detail, p)
+	}
 	return fault.Wrap(err, fault.KindOf(err), "%d %v", status, detail)
 }
 
 // replay is the newest state of the room's thing.
 func (s *Service) replay(ctx context.Context, r room, id, name string) ([]json.RawMessage, error) {
+	if r.path == roomDelivery {
+		return s.waitingDeliveries(ctx)
+	}
 	if !isState(name) {
 		return nil, nil
 	}

@@ -81,7 +81,7 @@ func TestRooms(t *testing.T) {
 	for _, r := range rooms {
 		name := strings.Replace(r.path, "{}", "x", 1)
 		mallory := access.WithCaller(t.Context(), &access.Caller{Issuer: "stub", Subject: "mallory", Name: "mallory"})
-		if _, _, err := s.svc.Subscribe(mallory, name); !fault.Is(err, fault.Denied) || sentence(err) != "403 Forbidden" {
+		if _, _, err := s.svc.Subscribe(mallory, name); !fault.Is(err, fault.Denied) || sentence(err) != "403 Forbidden: needs "+string(r.action)+" on site" {
 			t.Errorf("%s without any right: %v", name, err)
 		}
 		if _, _, err := s.svc.Subscribe(t.Context(), name); !fault.Is(err, fault.Unauthenticated) {

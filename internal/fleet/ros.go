@@ -122,7 +122,7 @@ func (s *Service) takeROS(ctx context.Context, topic string, msg json.RawMessage
 	case "/alert_response":
 		return s.takeAlertResponse(ctx, msg)
 	case "/delivery_alert_request":
-		return s.takeDeliveryAlert(msg)
+		return s.takeDeliveryAlert(ctx, msg)
 	case "/fire_alarm_trigger":
 		return s.takeFireAlarm(ctx, msg)
 	case "/task_api_responses":
@@ -218,42 +218,6 @@ func (s *Service) takeAlertResponse(ctx context.Context, msg json.RawMessage) er
 			s.log.WarnContext(ctx, "the answer to an alert could not be stored", "alert", m.ID, "error", err)
 		}
 	}()
-	return nil
-}
-
-// rosDelivery is a delivery alert as ROS has it.
-type rosDelivery struct {
-	ID       string `json:"id"`
-	Category valued `json:"category"`
-	Tier     valued `json:"tier"`
-	TaskID   string `json:"task_id"`
-	Action   valued `json:"action"`
-	Message  string `json:"message"`
-}
-
-type valued struct {
-	Value int `json:"value"`
-}
-
-func (s *Service) takeDeliveryAlert(msg json.RawMessage) error {
-	m, err := rosMessage[rosDelivery](msg)
-	if err != nil {
-		return err
-	}
-	word := func(v valued, words []string) string {
-		if v.Value < 0 || v.Value >= len(words) {
-			return ""
-		}
-		return words[v.Value]
-	}
-	a := DeliveryAlert{
-		ID: m.ID, Category: word(m.Category, deliveryCategories), Tier: word(m.Tier, deliveryTiers), Action: word(m.Action, deliveryActions),
-		TaskID: m.TaskID, Message: m.Message,
-	}
-	if a.Category == "" || a.Tier == "" || a.Action == "" {
-		return fault.New(fault.Invalid, "a delivery alert with an unknown category, tier or action")
-	}
-	s.feed.publishHere("/delivery_alerts", a.ID, document(a))
 	return nil
 }
 

@@ -165,6 +165,7 @@ type schedulesQuery struct {
 	StartBefore time.Time `query:"start_before" required:"true"`
 	UntilAfter  time.Time `query:"until_after" required:"true"`
 	pageQuery
+	totalQuery
 }
 
 var scheduleFields = map[string]string{
@@ -195,6 +196,9 @@ func (s *Service) handleSchedules(w http.ResponseWriter, r *http.Request) error 
 	where.and(visible, args...)
 	list, err := s.store.schedules(ctx, s.store.db, where, order+"id", q.page())
 	if err != nil {
+		return err
+	}
+	if err := q.total(w, func() (int64, error) { return s.store.countSchedules(ctx, where) }); err != nil {
 		return err
 	}
 	return httpapi.JSON(w, http.StatusOK, list)

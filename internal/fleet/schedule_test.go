@@ -145,6 +145,9 @@ func schedulesStored(t *testing.T, s *site) {
 			t.Errorf("%s: %v, want %v", query, got, want)
 		}
 	}
+	if n := s.get("/scheduled_tasks?start_before=2030-02-01&until_after=2030-02-01&limit=1&total=true").Header.Get("X-Total-Count"); n != "2" {
+		t.Errorf("%s in total", n)
+	}
 	s.get("/scheduled_tasks").is(t, 422, "")
 	s.get("/scheduled_tasks/abc").is(t, 422, "")
 	s.get("/scheduled_tasks/99999").says(t, 404, "Not Found")

@@ -130,6 +130,11 @@ func (s *store) schedules(ctx context.Context, q database.Querier, where conditi
 	return list, err
 }
 
+func (s *store) countSchedules(ctx context.Context, where condition) (int64, error) {
+	rows, err := s.db.Query(ctx, "SELECT COUNT(*) FROM fleet_schedules"+where.String(), where.args...)
+	return one(rows, err, scanNumber)
+}
+
 func scanSchedule(rows *sql.Rows) (t ScheduledTask, err error) {
 	var request, except, lastError string
 	var group access.Group

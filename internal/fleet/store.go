@@ -190,7 +190,7 @@ func (s *store) deleteState(ctx context.Context, tx *database.Tx, t thing) (bool
 // things lists all that was heard of, and when.
 func (s *store) things(ctx context.Context) ([]Thing, error) {
 	rows, err := s.db.Query(ctx, `SELECT s.kind, s.id, `+groupColumn+`, s.updated_at FROM fleet_states s
-		LEFT JOIN fleet_groups g ON g.kind = s.kind AND g.id = s.id WHERE s.kind NOT IN ('map', 'fire_alarm') ORDER BY s.kind, s.id`)
+		LEFT JOIN fleet_groups g ON g.kind = s.kind AND g.id = s.id WHERE s.kind NOT IN ('map', 'fire_alarm', 'delivery_alert') ORDER BY s.kind, s.id`)
 	return collect(rows, err, func(rows *sql.Rows) (t Thing, err error) {
 		var group access.Group
 		err = rows.Scan(&t.Kind, &t.ID, &group, &t.Heard)

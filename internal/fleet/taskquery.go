@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 
 	"lodge/internal/access"
 	"lodge/internal/database"
@@ -92,12 +91,8 @@ func (s *Service) handleTasks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if deref(q.Total) {
-		n, err := s.store.countTasks(ctx, search, "")
-		if err != nil {
-			return err
-		}
-		w.Header().Set("X-Total-Count", strconv.FormatInt(n, 10))
+	if err := q.total(w, func() (int64, error) { return s.store.countTasks(ctx, search, "") }); err != nil {
+		return err
 	}
 	return documents(w, tasks)
 }
@@ -244,10 +239,11 @@ func (s *Service) handleSearchLogs(w http.ResponseWriter, r *http.Request) error
 	return httpapi.JSON(w, http.StatusOK, found)
 }
 
-// searchLogs finds entries, the newest first.
+// searchLogs finds entries, the newest first, in the order of the index by time: a page is full as soon as
+// there are enough, and only a text that is rare has all of the log looked through.
 func (s *store) searchLogs(ctx context.Context, where condition, p page) ([]FoundEntry, error) {
 	rows, err := s.db.Query(ctx, `SELECT l.task_id, l.phase, l.event, l.seq, l.tier, l.at_ms, l.text
-		FROM fleet_task_logs l LEFT JOIN fleet_tasks t ON t.id = l.task_id`+where.String()+" ORDER BY l.at_ms DESC, l.task_id, l.seq DESC LIMIT ? OFFSET ?",
+		FROM fleet_task_logs l LEFT JOIN fleet_tasks t ON t.id = l.task_id`+where.String()+" ORDER BY l.at_ms DESC, l.task_id DESC, l.phase DESC, l.event DESC, l.seq DESC LIMIT ? OFFSET ?",
 		append(where.args, p.limit, p.offset)...)
 	return collect(rows, err, func(rows *sql.Rows) (e FoundEntry, err error) {
 		err = rows.Scan(&e.TaskID, &e.Phase, &e.Event, &e.Seq, &e.Tier, &e.UnixMillisTime, &e.Text)

@@ -44,8 +44,8 @@ func openFleet(ctx context.Context, p *platform, b *bucket, prefix string, at ne
 		Prefix: prefix, PublicURL: p.publicURL + prefix, OpenPermissions: c.OpenPermissions, AllowedPeers: peers,
 		AdapterMaxMessage: int64(c.Adapter.MaxMessage), SimTime: c.UseSimTime, TaskAPITimeout: c.TaskAPITimeout, CheckTasks: c.CheckTasks,
 		NameRequester: c.NameRequester, TimeZone: zone, RunMissed: c.Schedule.Missed == "run_once", MissedAfter: c.Schedule.MissedAfter,
-		UserIssuer: fleetPeople(p.cfg),
-		Retention:  fleet.Retention{Tasks: c.Retention.Tasks, Logs: c.Retention.Logs, Alerts: c.Retention.Alerts},
+		UserIssuer: fleetPeople(p.cfg), LostAfter: c.LostAfter,
+		Retention: fleet.Retention{Tasks: c.Retention.Tasks, Logs: c.Retention.Logs, Alerts: c.Retention.Alerts},
 	}, fleet.Deps{
 		DB: p.db, Bucket: b, Queue: p.queue, Bus: p.bus, Access: p.access, Audit: p.audit, Gate: p.identity, Recheck: p.identity.Recheck, Now: p.now, Log: p.log,
 	}); err != nil {

@@ -229,6 +229,7 @@ func (r *robot) work(dt float64) (moved bool) {
 	t := r.task
 	p := t.running()
 	j := &p.jobs[p.job]
+	p.spent += dt
 	if !p.begun {
 		p.begun, p.left, r.leg = true, j.seconds, 0
 		if j.kind == jobGo {

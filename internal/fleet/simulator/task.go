@@ -43,6 +43,7 @@ type phase struct {
 	job           int // the one at work
 	begun         bool
 	left          float64 // of a job that takes time
+	spent         float64 // at work so far, of the seconds it was thought to take
 	target        int
 	skips         map[string]*skipRequest
 	canceling     bool // this phase cleans up after a cancellation
@@ -146,7 +147,7 @@ func (t *task) advance(now int64) {
 		}
 		t.active = i
 		p.build()
-		p.stage, p.start, p.begun = running, now, false
+		p.stage, p.start, p.begun, p.spent = running, now, false, 0
 		t.note(p, -1, "info", now, "Started "+p.category)
 		t.status, t.dirty = underway, true
 		return
@@ -294,7 +295,7 @@ func (t *task) rewind(id int, now int64) bool {
 	}
 	t.stop(canceled, now, "Rewound to phase "+strconv.Itoa(id))
 	for _, later := range t.phases[id-1:] {
-		later.stage, later.start, later.finish, later.job, later.begun = pending, 0, 0, 0, false
+		later.stage, later.start, later.finish, later.job, later.begun, later.spent = pending, 0, 0, 0, false, 0
 		later.events, later.legs = nil, nil
 	}
 	t.active = id - 2
@@ -480,11 +481,21 @@ func (t *task) takeLog() (taskLog, bool) {
 // left is how many simulated seconds the task still needs.
 func (t *task) left() (seconds float64) {
 	for _, p := range t.phases {
-		if p.stage != finished {
-			seconds += p.seconds
-		}
+		seconds += p.remaining()
 	}
 	return seconds
+}
+
+// remaining is how many simulated seconds the phase still needs. One that takes longer than was thought
+// needs a moment more, until it is over.
+func (p *phase) remaining() float64 {
+	switch {
+	case p.stage == finished:
+		return 0
+	case p.spent >= p.seconds:
+		return min(1, p.seconds)
+	}
+	return p.seconds - p.spent
 }
 
 // state writes the task as its adapter tells it.
@@ -525,9 +536,7 @@ func (p *phase) state(millis func(float64) int64) phaseState {
 		ID: p.id, Category: p.category, Detail: p.detail, Start: p.start, Finish: p.finish,
 		OriginalEstimate: millis(p.seconds), SkipRequests: p.skips,
 	}
-	if p.stage != finished {
-		s.Estimate = s.OriginalEstimate
-	}
+	s.Estimate = millis(p.remaining())
 	if len(p.events) > 0 {
 		s.FinalEvent, s.Events = new(int), make(map[string]eventState, len(p.events))
 	}

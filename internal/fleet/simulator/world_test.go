@@ -281,6 +281,27 @@ func TestTasksAreCarriedOut(t *testing.T) {
 	}
 }
 
+// TestEstimatesShrink watches a patrol: what it still needs gets less, and is nothing at the end.
+func TestEstimatesShrink(t *testing.T) {
+	t.Parallel()
+	w := newTestWorld(t, Options{Seed: 7})
+	id := w.dispatch("patrol", `{"places":["lobby","lab_bench"],"rounds":2}`)
+	w.until(60, "the task begins", func() bool { return w.seen(id).Status == underway })
+	first := w.seen(id)
+	last, phase := first.Estimate, first.Phases["1"].Estimate
+	if last <= 0 || last > first.OriginalEstimate || phase <= 0 {
+		t.Fatalf("at first %d of %d, phase %d", last, first.OriginalEstimate, phase)
+	}
+	w.live(5)
+	if now := w.seen(id); now.Estimate >= last || now.Phases["1"].Estimate >= phase || now.OriginalEstimate != first.OriginalEstimate {
+		t.Errorf("after five seconds %d of %d, and %d of %d", now.Estimate, last, now.Phases["1"].Estimate, phase)
+	}
+	w.until(1200, "the task ends", w.ended(id))
+	if end := w.seen(id); end.Estimate != 0 || end.Phases["1"].Estimate != 0 {
+		t.Errorf("at the end %d", end.Estimate)
+	}
+}
+
 // A day of many tasks at once must neither jam the corridors nor leave a task behind.
 func TestABusySiteDoesNotJam(t *testing.T) {
 	t.Parallel()
