@@ -1,0 +1,16 @@
+// Package kube tells stories on a real Kubernetes cluster: pods run as processes, their logs and exit
+// codes are real, and the API server, the scheduler and the controllers are Kubernetes' own. Only what
+// plays Argo is a stand-in (tools/kube/wfstub), and a test that rests on it says so in its name: it
+// proves what Lodge may expect of a Workflow as Argo was seen to treat it, and nothing about Argo.
+//
+//	make e2e-kube    starts the cluster of tools/kube, tells the stories, and stops it again
+//
+// The stories have the build tag kube, so that `make test` passes them over; when they are asked for
+// and there is no cluster, they fail. docs/kubernetes.md records the last real run.
+//
+//	cluster_test.go     the cluster and what is asked of it
+//	machine_test.go     pods, services, claims and rights, without Argo
+//	workflow_test.go    a workflow and what can be seen of it
+//	standin_test.go     workflows in testdata, which are Lodge's own, on the stand-in
+//	restart_test.go     what dies in the middle
+package kube
