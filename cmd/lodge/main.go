@@ -40,7 +40,8 @@ type commands struct {
 	Audit    auditCommands    `cmd:"" help:"Verify the audit log."`
 	Migrate  migrateCommands  `cmd:"" help:"Look at the database's schema, and bring it up to date."`
 	Import   importCommands   `cmd:"" help:"Take over what a service that Lodge replaces has stored."`
-	Workflow workflowCommands `cmd:"" help:"Check workflows, and write them as Argo Workflows."`
+	Run      runCommand       `cmd:"" help:"Run a workflow."`
+	Workflow workflowCommands `cmd:"" help:"Check, keep and fetch workflows, and write them as Argo Workflows."`
 	Simulate simulateCommand  `cmd:"" help:"Pretend to be a system that Lodge works with."`
 }
 

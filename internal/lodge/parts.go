@@ -52,7 +52,7 @@ func openParts(ctx context.Context, p *platform, b *bucket, o Options, at net.Ad
 		case "fleet":
 			opened, err = openFleet(ctx, p, b, prefix, at, o.Simulate)
 		case "workflows":
-			opened, err = openWorkflows(ctx, p, prefix, o.Version)
+			opened, err = openWorkflows(ctx, p, b, prefix, o.Version)
 		case "apps":
 			opened, err = openApps(ctx, p)
 		}
