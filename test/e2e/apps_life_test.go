@@ -397,7 +397,7 @@ func TestKilledWithTwenty(t *testing.T) {
 	l.start()
 	zero := l.person("user0")
 	within(t, 15*time.Second, "it is seen that the app has ended", func() bool {
-		return zero.get(sessions["user0"].host() + "/pid").status == 503
+		return zero.get(sessions["user0"].host()+"/pid").status == 503
 	})
 	_, err = fmt.Sscan(pids["user1"], &victim)
 	noError(t, err)

@@ -112,7 +112,7 @@ func TestShapesOfSmuggling(t *testing.T) {
 	if !strings.HasPrefix(huge, "HTTP/1.1 431") {
 		t.Errorf("a header of 1 MiB: %.100s", huge)
 	}
-	ana.get(ana.launch("wild").host() + "/still").is(200, "GET /still")
+	ana.get(ana.launch("wild").host()+"/still").is(200, "GET /still")
 }
 
 // Bodies pass in both directions without being kept, and everything else that HTTP has passes too.
@@ -149,7 +149,7 @@ func TestWhatPassesThrough(t *testing.T) {
 		}
 	}
 	ana.do("POST", at+"/post", http.Header{"Expect": {"100-continue"}}, "expected").is(200)
-	ana.get(at + "/posts").is(200, "POST expected")
+	ana.get(at+"/posts").is(200, "POST expected")
 	hints := l.raw("GET /hints HTTP/1.1\r\nHost: " + strings.TrimPrefix(at, "http://") + "\r\nuserid: ana\r\nTE: trailers\r\nConnection: close\r\n\r\n")
 	if !strings.Contains(hints, "HTTP/1.1 103") || !strings.Contains(hints, "X-Sum: 42") {
 		t.Errorf("neither hints nor trailers:\n%s", hints)
