@@ -78,13 +78,6 @@ func wildApp(behaviour string) int {
 	case "slow":
 		wait, _ := time.ParseDuration(os.Getenv("WAIT"))
 		<-time.After(wait)
-	case "greedy":
-		var all [][]byte
-		for {
-			block := bytes.Repeat([]byte{1}, 1<<20)
-			all = append(all, block)
-			fmt.Println("I have", len(all), "MiB")
-		}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
 	if err != nil {
