@@ -11835,6 +11835,8 @@ export interface operations {
                 /** @description common separated list of fields to order by, prefix with '-' to sort descendingly. */
                 order_by?: string;
                 start_before: string;
+                /** @description Whether to count all that match, into the header X-Total-Count */
+                total?: boolean;
                 until_after: string;
             };
             header?: never;
