@@ -55,7 +55,7 @@ describe('the fleet', () => {
   }, 60_000);
 
   it('cancels a task, and says when it is in effect', async () => {
-    const id = await dispatch('patrol', { places: ['supply', 'goods_out'], rounds: 200 });
+    const id = await dispatch('patrol', { places: ['supply', 'goods_out'], rounds: 40 });
     await goto(`/fleet/tasks/${id}`);
     await eventually(page().getByText('under way').first());
     await page().getByRole('button', { name: 'Cancel task' }).click();
@@ -85,6 +85,21 @@ describe('the fleet', () => {
     await alert.getByRole('button', { name: 'Wiped up' }).click();
     await alert.waitFor({ state: 'detached' });
     expect(await site().api('GET', '/fleet/alerts/request/spill/response')).toMatchObject({ response: 'Wiped up' });
+    await page().getByText('Answered', { exact: true }).click();
+    await row('Floor is wet').getByText('Wiped up').waitFor();
+    expect(page().url()).toContain('show=answered');
+    expect(await barriers(page())).toEqual([]);
+  });
+
+  it('finds what a robot wrote down', async () => {
+    await goto('/fleet/logs');
+    await page().getByText('What are you looking for?').waitFor();
+    await page().getByLabel('Words in the log').fill('LAB_BENCH');
+    await page().getByRole('row').filter({ hasText: /lab_bench/ }).first().waitFor();
+    expect(page().url()).toContain('q=LAB_BENCH');
+    expect(await barriers(page())).toEqual([]);
+    await page().getByLabel('Words in the log').fill('no robot says that');
+    await page().getByText('Nothing says “no robot says that”').waitFor();
   });
 
   it('opens a door and sees it open', async () => {
@@ -107,6 +122,38 @@ describe('the fleet', () => {
     expect(await barriers(page())).toEqual([]);
   });
 
+  it('takes a lock from a robot that keeps it', async () => {
+    const waiting = { category: 'perform_action', description: { category: 'wait', description: {}, unix_millis_action_duration_estimate: 3_600_000 } };
+    const id = await dispatch('compose', {
+      category: 'wait', phases: [{ activity: { category: 'sequence', description: [{ category: 'go_to_place', description: 'supply' }, waiting] } }],
+    });
+    const holder = async (): Promise<string | undefined> => {
+      const fleets = (await site().api('GET', '/fleet/fleets')) as {
+        name: string; robots: Record<string, { task_id: string | null; mutex_groups: { locked: string[] | null } | null }>;
+      }[];
+      for (const f of fleets) {
+        for (const [name, robot] of Object.entries(f.robots)) {
+          // Others pass by; this one stays.
+          if (robot.task_id === id && robot.mutex_groups?.locked?.includes('supply_room')) return `${f.name}/${name}`;
+        }
+      }
+      return undefined;
+    };
+    let robot = await holder();
+    for (let tries = 0; robot === undefined && tries < 200; tries++) {
+      await page().waitForTimeout(200);
+      robot = await holder();
+    }
+    await goto(`/fleet/robots?robot=${encodeURIComponent(robot ?? 'nobody')}`);
+    await page().getByRole('button', { name: 'Unlock supply_room' }).click();
+    const sure = page().getByRole('dialog', { name: 'Unlock supply_room' });
+    await sure.getByText('two robots might meet').waitFor();
+    expect(await barriers(page())).toEqual([]);
+    await sure.getByRole('button', { name: 'Unlock it' }).click();
+    await page().getByText('was told to let go of supply_room').waitFor();
+    await site().api('POST', '/fleet/tasks/cancel_task', { type: 'cancel_task_request', task_id: id });
+  }, 60_000);
+
   it('schedules a round, leaves out a day and deletes the series', async () => {
     await goto('/fleet/schedules?do=new');
     const form = page().getByRole('dialog', { name: 'New schedule' });
@@ -122,6 +169,21 @@ describe('the fleet', () => {
     await page().getByLabel('Day', { exact: false }).last().fill('2031-05-05');
     await page().getByRole('button', { name: 'Leave it out' }).click();
     await page().getByText('not on 2031-05-05').waitFor();
+
+    // Another day is at another time: the series leaves it out, and a schedule of its own takes its place.
+    await row('lobby_floor').getByRole('button', { name: /^Change/ }).click();
+    await page().getByRole('menuitem', { name: /Change one day/ }).click();
+    await page().getByLabel('Day to change').fill('2031-05-06');
+    await page().getByRole('textbox', { name: 'At' }).or(page().getByLabel('At', { exact: true })).first().fill('14:30');
+    expect(await barriers(page())).toEqual([]);
+    await page().getByRole('button', { name: 'Change this day' }).click();
+    await row('every Tuesday at 14:30').waitFor();
+    await page().getByText('not on 2031-05-05, 2031-05-06').waitFor();
+    await row('every Tuesday at 14:30').getByRole('button', { name: /^Change/ }).click();
+    await page().getByRole('menuitem', { name: /Delete/ }).click();
+    await page().getByLabel('Type delete to confirm').fill('delete');
+    await page().getByRole('button', { name: 'Delete the series' }).click();
+    await row('every Tuesday at 14:30').waitFor({ state: 'detached' });
 
     await row('lobby_floor').getByRole('button', { name: /^Change/ }).click();
     await page().getByRole('menuitem', { name: /Delete/ }).click();

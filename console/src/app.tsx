@@ -26,6 +26,7 @@ const FleetMap = lazy(() => import('./fleet/map'));
 const FleetRobots = lazy(() => import('./fleet/robots'));
 const FleetAlerts = lazy(() => import('./fleet/alerts'));
 const FleetDoors = lazy(() => import('./fleet/doors'));
+const FleetLogs = lazy(() => import('./fleet/logs'));
 const FleetSchedules = lazy(() => import('./fleet/schedules'));
 const FleetTasks = lazy(() => import('./fleet/tasks'));
 const FleetTask = lazy(() => import('./fleet/task'));
@@ -144,6 +145,7 @@ function Pages() {
         <Route path="fleet/doors" element={needs('fleet.doors.read', <FleetDoors />)} />
         <Route path="fleet/alerts" element={needs('fleet.alerts.read', <FleetAlerts />)} />
         <Route path="fleet/schedules" element={needs('fleet.tasks.read', <FleetSchedules />)} />
+        <Route path="fleet/logs" element={needs('fleet.tasks.read', <FleetLogs />)} />
         <Route path="fleet/tasks" element={needs('fleet.tasks.read', <FleetTasks />)} />
         <Route path="fleet/tasks/:id" element={needs('fleet.tasks.read', <FleetTask />)} />
         <Route path="access" element={<Navigate to="/access/people" replace />} />

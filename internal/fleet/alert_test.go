@@ -62,6 +62,12 @@ func TestAlerts(t *testing.T) {
 	s.get("/alerts/requests/task/task?unresponded=NO&limit=1&offset=1").is(t, 200, `[`+two+`]`)
 	answered := s.get("/alerts/request/a1/response").body
 	s.get("/alerts").is(t, 200, `[{"request":`+two+`,"response":null},{"request":`+silent+`,"response":null},{"request":`+one+`,"response":`+answered+`}]`)
+	if a := s.get("/alerts?answered=true&limit=1&total=true").is(t, 200, `[{"request":`+one+`,"response":`+answered+`}]`); a.Header.Get("X-Total-Count") != "1" {
+		t.Errorf("total %v", a.Header)
+	}
+	if a := s.get("/alerts?answered=false&limit=1&total=true").is(t, 200, `[{"request":`+two+`,"response":null}]`); a.Header.Get("X-Total-Count") != "2" {
+		t.Errorf("total %v", a.Header)
+	}
 }
 
 func TestAlertInput(t *testing.T) {

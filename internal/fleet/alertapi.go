@@ -38,7 +38,7 @@ func (s *Service) alertRoutes() []httpapi.Route {
 			fn: "get_unresponded_alerts", tag: tag, summary: "List the alerts that wait for an answer, oldest first", request: unrespondedQuery{}, response: []AlertRequest{},
 		}),
 		s.route("GET", "/alerts", ReadAlerts, anywhere, s.handleAlerts, operation{
-			fn: "get_alerts", tag: tag, summary: "List all alerts with their answers, the newest first", request: pageQuery{}, response: []AnsweredAlert{},
+			fn: "get_alerts", tag: tag, summary: "List all alerts with their answers, the newest first", request: alertsQuery{}, response: []AnsweredAlert{},
 		}),
 		s.route("POST", "/delivery_alerts/{delivery_alert_id}/response", AnswerAlerts, anywhere, s.handleDeliveryResponse, operation{
 			fn: "respond_to_delivery_alert", tag: "DeliveryAlerts", summary: "Answer a delivery alert", request: deliveryQuery{}, response: DeliveryAlert{},
@@ -86,13 +86,23 @@ type AnsweredAlert struct {
 	Response json.RawMessage `json:"response"`
 }
 
+// alertsQuery is about all alerts; those that were answered or not, if it says so.
+type alertsQuery struct {
+	Answered *bool `query:"answered" doc:"Only alerts that have an answer, or only those that have none"`
+	pageQuery
+	totalQuery
+}
+
 func (s *Service) handleAlerts(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	q, err := read[pageQuery](r)
+	q, err := read[alertsQuery](r)
 	if err != nil {
 		return err
 	}
 	var where condition
+	if q.Answered != nil {
+		where.and(map[bool]string{true: "response IS NOT NULL", false: "response IS NULL"}[*q.Answered])
+	}
 	visible, args, err := s.visible(ctx, ReadAlerts, "group_name")
 	if err != nil {
 		return err
@@ -103,6 +113,9 @@ func (s *Service) handleAlerts(w http.ResponseWriter, r *http.Request) error {
 	}
 	list, err := s.store.answeredAlerts(ctx, where, q.page())
 	if err != nil {
+		return err
+	}
+	if err := q.total(w, func() (int64, error) { return s.store.countAlerts(ctx, where) }); err != nil {
 		return err
 	}
 	return httpapi.JSON(w, http.StatusOK, list)

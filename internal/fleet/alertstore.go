@@ -95,3 +95,8 @@ func (s *store) answeredAlerts(ctx context.Context, w condition, p page) ([]Answ
 		return a, err
 	})
 }
+
+func (s *store) countAlerts(ctx context.Context, w condition) (int64, error) {
+	rows, err := s.db.Query(ctx, "SELECT COUNT(*) FROM fleet_alerts"+w.String(), w.args...)
+	return one(rows, err, scanNumber)
+}

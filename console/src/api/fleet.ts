@@ -1,12 +1,20 @@
 import { type BodyOf, call, type QueryOf } from './client';
 import { ApiError } from './errors';
 import { address, send } from './http';
-import type { Task, TaskRequest } from './types';
+import type { AnsweredAlert, FoundEntry, Task, TaskRequest } from './types';
 
-/** A page of tasks. The count stands in a header, for clients of the original know only the list. */
-export interface TaskPage {
-  readonly items: Task[];
+/** A part of a list. The count stands in a header, for clients of the original know only the list. */
+export interface Counted<T> {
+  readonly items: T[];
   readonly total: number;
+}
+
+export type TaskPage = Counted<Task>;
+
+async function counted<T>(path: string, query: object): Promise<Counted<T>> {
+  const response = await send('GET', address(path, { ...query, total: true }), { headers: { Accept: 'application/json' } });
+  const items = (await response.json()) as T[];
+  return { items, total: Number(response.headers.get('X-Total-Count') ?? items.length) };
 }
 
 export type TaskQuery = NonNullable<QueryOf<'/fleet/tasks'>>;
@@ -28,13 +36,13 @@ export const fleetAPI = {
   recommission: (name: string, robot_name: string) =>
     asked(call('post', '/fleet/fleets/{name}/recommission', { path: { name }, query: { robot_name } })),
 
-  tasks: async (query: TaskQuery): Promise<TaskPage> => {
-    const response = await send('GET', address('/fleet/tasks', { ...query, total: true }), { headers: { Accept: 'application/json' } });
-    const items = (await response.json()) as Task[];
-    return { items, total: Number(response.headers.get('X-Total-Count') ?? items.length) };
-  },
+  unlockMutex: (name: string, robot_name: string, mutex_group: string) =>
+    call('post', '/fleet/fleets/{name}/unlock_mutex_group', { path: { name }, query: { robot_name, mutex_group } }),
+
+  tasks: (query: TaskQuery) => counted<Task>('/fleet/tasks', query),
   task: (task_id: string) => call('get', '/fleet/tasks/{task_id}/state', { path: { task_id } }),
   taskLog: (task_id: string) => call('get', '/fleet/tasks/{task_id}/log', { path: { task_id }, query: { between: ALWAYS } }),
+  searchLogs: (q: string, limit: number, offset: number): Promise<FoundEntry[]> => call('get', '/fleet/task_logs', { query: { q, limit, offset } }),
   taskRequest: (task_id: string) => call('get', '/fleet/tasks/{task_id}/request', { path: { task_id } }),
 
   dispatch: async (request: TaskRequest): Promise<string> =>
@@ -72,6 +80,7 @@ export const fleetAPI = {
   deleteSchedule: (id: number) => call('delete', '/fleet/scheduled_tasks/{task_id}', { path: { task_id: id } }),
 
   alerts: () => call('get', '/fleet/alerts/unresponded_requests', { query: { limit: 200 } }),
+  answered: (limit: number, offset: number) => counted<AnsweredAlert>('/fleet/alerts', { answered: true, limit, offset }),
   answer: (alert_id: string, response: string) =>
     call('post', '/fleet/alerts/request/{alert_id}/respond', { path: { alert_id }, query: { response } }),
   answerDelivery: (id: string, query: { category: string; tier: string; task_id: string; action: string; message: string }) =>

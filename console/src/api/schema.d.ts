@@ -9131,12 +9131,16 @@ export interface operations {
     get_alerts_alerts_get: {
         parameters: {
             query?: {
+                /** @description Only alerts that have an answer, or only those that have none */
+                answered?: boolean;
                 /** @description defaults to 100 */
                 limit?: number;
                 /** @description defaults to 0 */
                 offset?: number;
                 /** @description common separated list of fields to order by, prefix with '-' to sort descendingly. */
                 order_by?: string;
+                /** @description Whether to count all that match, into the header X-Total-Count */
+                total?: boolean;
             };
             header?: never;
             path?: never;

@@ -34,6 +34,12 @@ export type LogEntry = Schemas['LogEntry'];
 export type FleetAlert = Schemas['AlertRequest'];
 export type AlertAnswer = Schemas['AlertResponse'];
 export type DeliveryAlert = Schemas['DeliveryAlert'];
+export type FoundEntry = Schemas['FoundEntry'];
+/** An alert with its answer, null while there is none. */
+export interface AnsweredAlert {
+  readonly request: FleetAlert;
+  readonly response: AlertAnswer | null;
+}
 export type DoorState = Schemas['DoorState'];
 export type LiftState = Schemas['LiftState'];
 export type Schedule = Schemas['Schedule'];

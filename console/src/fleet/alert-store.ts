@@ -18,9 +18,9 @@ export function hear(open: readonly Heard[], alert: DeliveryAlert, now: number):
   return alert.action === 'waiting' ? [...others, { ...alert, heardAt: now }].slice(-100) : others;
 }
 
-/** Delivery alerts that wait. The server only passes them on, so the tab remembers those that it heard. */
+/** Delivery alerts that wait. Whoever comes into their room hears of all of them first. */
 export function useDeliveryAlerts(): readonly Heard[] {
-  const query = useQuery({ queryKey: [KEPT], queryFn: remembered, initialData: remembered, staleTime: Infinity, gcTime: Infinity });
+  const query = useQuery<Heard[]>({ queryKey: [KEPT], queryFn: () => [], initialData: [], staleTime: Infinity, gcTime: Infinity });
   return query.data;
 }
 
@@ -32,15 +32,7 @@ export function useAlertFeed(): void {
   const changed = useCallback(() => void client.invalidateQueries({ queryKey: ['fleet', 'alerts'] }), [client]);
   const delivery = useCallback(
     (data: unknown) => {
-      client.setQueryData<Heard[]>([KEPT], (open) => {
-        const next = hear(open ?? remembered(), data as DeliveryAlert, Date.now());
-        try {
-          sessionStorage.setItem(KEPT, JSON.stringify(next));
-        } catch {
-          // Full or forbidden: they then live as long as the page.
-        }
-        return next;
-      });
+      client.setQueryData<Heard[]>([KEPT], (open) => hear(open ?? [], data as DeliveryAlert, Date.now()));
     },
     [client],
   );
@@ -56,13 +48,4 @@ export function useWaitingAlerts(): { waiting: number; worst: 'warn' | 'bad' } {
   const delivery = useDeliveryAlerts();
   const urgent = (query.data ?? []).filter((a) => a.tier !== 'info');
   return { waiting: urgent.length + delivery.length, worst: urgent.some((a) => a.tier === 'error') ? 'bad' : 'warn' };
-}
-
-function remembered(): Heard[] {
-  try {
-    const kept = sessionStorage.getItem(KEPT);
-    return kept === null ? [] : (JSON.parse(kept) as Heard[]);
-  } catch {
-    return [];
-  }
 }

@@ -1,21 +1,24 @@
-import { Anchor, Button, Group, Stack, Text } from '@mantine/core';
+import { Anchor, Button, Group, SegmentedControl, Stack, Table, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { BellRing, Package } from 'lucide-react';
+import { BellRing, MessageSquareReply, Package } from 'lucide-react';
 import { Link } from 'react-router';
 import { fleetAPI } from '../api/fleet';
 import type { FleetAlert } from '../api/types';
 import { may } from '../frame/may';
 import { useMe } from '../frame/me-context';
+import { offsetOf, useFilters } from '../lib/address';
 import { count } from '../lib/format';
 import { Age } from '../ui/age';
 import { Answer } from '../ui/answer';
 import { Empty } from '../ui/empty';
 import { Freshness } from '../ui/freshness';
 import { PageView } from '../ui/page';
+import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
 import { Problem } from '../ui/problem';
 import { Status, type Tone } from '../ui/status';
+import { DataTable, Row } from '../ui/table';
 import { type Heard, useDeliveryAlerts } from './alert-store';
 import classes from './fleet.module.css';
 import { fleetQueries, useSilence } from './queries';
@@ -27,19 +30,49 @@ const tones: Record<FleetAlert['tier'], { tone: Tone; word: string }> = {
 };
 const rank = { error: 0, warning: 1, info: 2 };
 
-/** What robots ask people, the worst first and the newest before the older. */
+const LIMIT = 50;
+const defaults = { show: 'waiting', offset: '0' };
+
+/** What robots ask people, and what they were answered. */
 export default function Alerts() {
+  const [filters, change] = useFilters(defaults);
   const query = useQuery(fleetQueries.alerts());
-  const delivery = useDeliveryAlerts();
   const silent = useSilence();
   return (
     <PageView
       title="Alerts"
       lead="What robots ask, and what they report. An answer reaches the robot at once."
       freshness={<Freshness updatedAt={query.dataUpdatedAt} failed={query.isError} silent={silent} />}
+      actions={
+        <SegmentedControl
+          size="xs"
+          aria-label="Which"
+          value={filters.show}
+          onChange={(show) => change({ show })}
+          data={[
+            { value: 'waiting', label: 'Waiting' },
+            { value: 'answered', label: 'Answered' },
+          ]}
+        />
+      }
     >
+      {filters.show === 'answered' ? (
+        <Answered offset={offsetOf(filters.offset)} onOffset={(offset) => change({ offset: String(offset) })} />
+      ) : (
+        <Waiting />
+      )}
+    </PageView>
+  );
+}
+
+/** What waits for an answer, the worst first and the newest before the older. */
+function Waiting() {
+  const query = useQuery(fleetQueries.alerts());
+  const delivery = useDeliveryAlerts();
+  return (
+    <>
       {delivery.length > 0 && (
-        <Panel title="Deliveries that wait" hint="Heard since this tab was opened" padded={false}>
+        <Panel title="Deliveries that wait" hint="The robot stays where it is until somebody answers" padded={false}>
           <ul className={classes.alerts}>
             {delivery.map((a) => (
               <DeliveryItem key={a.id} alert={a} />
@@ -66,7 +99,58 @@ export default function Alerts() {
           }
         </Answer>
       </Panel>
-    </PageView>
+    </>
+  );
+}
+
+/** What was answered, the newest alert first. */
+function Answered({ offset, onOffset }: { offset: number; onOffset: (offset: number) => void }) {
+  const query = useQuery(fleetQueries.answered(LIMIT, offset));
+  return (
+    <Panel title="Answered" padded={false}>
+      <Answer query={query} title="The answers could not be read">
+        {({ items, total }) =>
+          items.length === 0 ? (
+            <Empty title="Nothing was answered yet" icon={MessageSquareReply}>
+              An alert is listed here as soon as somebody has answered it.
+            </Empty>
+          ) : (
+            <>
+              <DataTable label="Answered alerts" minWidth={680} head={['Alert', 'Raised', 'Answer', 'Answered']}>
+                {items.map(({ request, response }) => (
+                  <Row key={request.id}>
+                    <Table.Td maw={320}>
+                      <Group gap="xs">
+                        <Status tone={tones[request.tier].tone}>{tones[request.tier].word}</Status>
+                        <Text size="sm" fw={550}>
+                          {request.title}
+                        </Text>
+                      </Group>
+                      <Text size="xs" c="dimmed" lineClamp={2}>
+                        {request.message !== '' ? request.message : request.subtitle}
+                      </Text>
+                      {request.task_id !== null && (
+                        <Anchor component={Link} to={`/fleet/tasks/${encodeURIComponent(request.task_id)}`} size="xs">
+                          Look at the task
+                        </Anchor>
+                      )}
+                    </Table.Td>
+                    <Table.Td>
+                      <Age time={request.unix_millis_alert_time} />
+                    </Table.Td>
+                    <Table.Td>{response?.response}</Table.Td>
+                    <Table.Td>
+                      <Age time={response?.unix_millis_response_time} />
+                    </Table.Td>
+                  </Row>
+                ))}
+              </DataTable>
+              <Paging total={total} limit={LIMIT} offset={offset} noun="alerts" onChange={onOffset} />
+            </>
+          )
+        }
+      </Answer>
+    </Panel>
   );
 }
 

@@ -23,6 +23,21 @@ export const fleetQueries = {
   task: (id: string) => queryOptions({ queryKey: ['fleet', 'task', id], queryFn: () => fleetAPI.task(id), refetchInterval: 15_000 }),
   log: (id: string) => queryOptions({ queryKey: ['fleet', 'log', id], queryFn: () => fleetAPI.taskLog(id), refetchInterval: 15_000 }),
   alerts: () => queryOptions({ queryKey: ['fleet', 'alerts'], queryFn: fleetAPI.alerts, refetchInterval: 15_000 }),
+  answered: (limit: number, offset: number) =>
+    queryOptions({
+      queryKey: ['fleet', 'alerts', 'answered', { limit, offset }],
+      queryFn: () => fleetAPI.answered(limit, offset),
+      placeholderData: keepPreviousData,
+      refetchInterval: 15_000,
+    }),
+  logs: (text: string, limit: number, offset: number) =>
+    queryOptions({
+      queryKey: ['fleet', 'logs', { text, limit, offset }],
+      // One more than is shown says whether there is another page: counting would read every log.
+      queryFn: () => fleetAPI.searchLogs(text, limit + 1, offset),
+      placeholderData: keepPreviousData,
+      enabled: text.length >= 2,
+    }),
   favorites: () => queryOptions({ queryKey: ['fleet', 'favorites'], queryFn: fleetAPI.favorites }),
   time: () =>
     queryOptions({

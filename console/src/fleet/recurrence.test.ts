@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inWords, noRecurrence, recurrenceOf, schedulesOf, weekdays } from './recurrence';
+import { inWords, localDate, noRecurrence, onlyOn, recurrenceOf, schedulesOf, weekdays } from './recurrence';
 
 describe('a schedule in words', () => {
   it.each([
@@ -43,4 +43,12 @@ describe('the form', () => {
     expect(recurrenceOf([{ period: 'monday', at: '09:00' }, { period: 'friday', at: '10:00' }], null, null)).toBeUndefined();
     expect(recurrenceOf([], null, null)).toBeUndefined();
   });
+});
+
+it('makes a schedule of a single day', () => {
+  const one = onlyOn('2031-05-05', '10:15');
+  expect(one.schedules).toEqual([{ period: 'monday', at: '10:15' }]);
+  expect(localDate(one.start_from)).toBe('2031-05-05');
+  expect(localDate(one.until)).toBe('2031-05-05');
+  expect(onlyOn('2031-05-11', '10:15').schedules[0]?.period).toBe('sunday');
 });

@@ -100,3 +100,13 @@ export function localDate(time: string | number): string {
   const two = (n: number) => String(n).padStart(2, '0');
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
 }
+
+/** A schedule for one day alone: its day of the week, between the beginning and the end of the day. */
+export function onlyOn(day: string, time: string): { schedules: Schedule[]; start_from: string; until: string } {
+  const weekday = weekdays[(new Date(`${day}T12:00:00Z`).getUTCDay() + 6) % 7] ?? 'monday';
+  return {
+    schedules: [{ period: weekday, at: time }],
+    start_from: new Date(`${day}T00:00:00`).toISOString(),
+    until: new Date(`${day}T23:59:59`).toISOString(),
+  };
+}

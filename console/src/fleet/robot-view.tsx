@@ -22,6 +22,7 @@ import {
   staleReason,
   summaryOf,
 } from './model';
+import { MutexGroups } from './mutex';
 import { fleetQueries, usePushed, useSiteNow } from './queries';
 
 /** A robot's state with the word for it; grey once it is stale. */
@@ -37,7 +38,6 @@ export function RobotView({ robot, children }: { robot: Robot; children?: ReactN
   const now = useSiteNow();
   const stale = staleReason(robot, now);
   const issues = robot.issues ?? [];
-  const locked = robot.mutex_groups?.locked ?? [];
   return (
     <Stack gap="md">
       <Group gap="xs">
@@ -69,10 +69,10 @@ export function RobotView({ robot, children }: { robot: Robot; children?: ReactN
           ['Fleet', robot.fleet],
           ['Level', robot.location?.map ?? 'not known'],
           ...(robot.location ? [['Position', `${robot.location.x.toFixed(1)} m, ${robot.location.y.toFixed(1)} m`] as const] : []),
-          ...(locked.length > 0 ? [['Holds', locked.join(', ')] as const] : []),
           ['Heard', <Age key="heard" time={robot.unix_millis_time} />],
         ]}
       />
+      <MutexGroups robot={robot} />
       <Group gap="xs">
         {children}
         <Commission robot={robot} />

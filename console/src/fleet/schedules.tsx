@@ -21,7 +21,7 @@ import { Problem } from '../ui/problem';
 import { DataTable, Row } from '../ui/table';
 import { categoryWord, summaryOf } from './model';
 import { check, noOrder, type Order, orderOf } from './order';
-import { inWords, localDate, noRecurrence, type Recurrence, recurrenceOf, schedulesOf, weekdays } from './recurrence';
+import { inWords, localDate, noRecurrence, onlyOn, type Recurrence, recurrenceOf, schedulesOf, weekdays } from './recurrence';
 import { TaskFields } from './task-fields';
 
 const LIMIT = 50;
@@ -117,7 +117,7 @@ function requestOf(scheduled: ScheduledTask): TaskRequest {
 function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
   const me = useMe();
   const client = useQueryClient();
-  const [asking, setAsking] = useState<'edit' | 'skip' | 'delete'>();
+  const [asking, setAsking] = useState<'edit' | 'one' | 'skip' | 'delete'>();
   const request = requestOf(scheduled);
   const about = `${categoryWord(request.category)} ${summaryOf({ detail: request.description, labels: request.labels ?? null })}`;
   const mine = may(me, 'fleet.schedules.write') || (scheduled.created_by === me.name && may(me, 'fleet.tasks.submit'));
@@ -173,6 +173,7 @@ function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
             </Menu.Target>
             <Menu.Dropdown>
               <Menu.Item onClick={() => setAsking('edit')}>Edit…</Menu.Item>
+              <Menu.Item onClick={() => setAsking('one')}>Change one day…</Menu.Item>
               <Menu.Item onClick={() => setAsking('skip')}>Leave out one day…</Menu.Item>
               <Menu.Item color="red" onClick={() => setAsking('delete')}>
                 Delete the series…
@@ -182,6 +183,9 @@ function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
         )}
         <Modal opened={asking === 'edit'} onClose={() => setAsking(undefined)} title={`Edit ${about}`} size="lg">
           {asking === 'edit' && <EditSchedule scheduled={scheduled} onClose={() => setAsking(undefined)} />}
+        </Modal>
+        <Modal opened={asking === 'one'} onClose={() => setAsking(undefined)} title={`Change one day of ${about}`} size="lg">
+          {asking === 'one' && <ChangeOne scheduled={scheduled} onClose={() => setAsking(undefined)} />}
         </Modal>
         <Modal opened={asking === 'skip'} onClose={() => setAsking(undefined)} title={`Leave out one day of ${about}`}>
           {asking === 'skip' && <LeaveOut scheduled={scheduled} onClose={() => setAsking(undefined)} />}
@@ -232,6 +236,59 @@ function LeaveOut({ scheduled, onClose }: { scheduled: ScheduledTask; onClose: (
           </Button>
           <Button type="submit" loading={skip.isPending} disabled={day === ''}>
             Leave it out
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+/** One day otherwise: the series leaves it out, and a schedule for that day alone takes its place. */
+function ChangeOne({ scheduled, onClose }: { scheduled: ScheduledTask; onClose: () => void }) {
+  const me = useMe();
+  const client = useQueryClient();
+  const [strict, setStrict] = useState(false);
+  const [order, setOrder] = useState<Order>(() => orderOf(requestOf(scheduled)));
+  const [day, setDay] = useState(() => localDate(Date.now() + 86_400_000));
+  const [time, setTime] = useState(() => scheduled.schedules.find((s) => /^\d\d:\d\d/.test(s.at))?.at.slice(0, 5) ?? '09:00');
+  const { request, problems } = check({ ...order, start: '' }, me.name);
+  const save = useMutation({
+    mutationFn: async (task_request: TaskRequest) => {
+      const instead = await fleetAPI.createSchedule({ task_request, ...onlyOn(day, time) });
+      try {
+        await fleetAPI.skipDate(scheduled.id, `${day}T12:00:00Z`);
+      } catch (error) {
+        await fleetAPI.deleteSchedule(instead.id); // or it would run twice on that day
+        throw error;
+      }
+    },
+    onSuccess: async () => {
+      await client.invalidateQueries({ queryKey: ['fleet', 'schedules'] });
+      notifications.show({ message: `On ${day} it runs at ${time}; all other days stay as they are.`, color: 'pine' });
+      onClose();
+    },
+  });
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        setStrict(true);
+        if (request !== undefined) save.mutate(request);
+      }}
+    >
+      <Stack gap="md">
+        <Group grow>
+          <TextInput type="date" label="Day to change" required value={day} onChange={(e) => setDay(e.currentTarget.value)} data-autofocus />
+          <TextInput type="time" label="At" required value={time} onChange={(e) => setTime(e.currentTarget.value)} />
+        </Group>
+        <TaskFields order={order} onChange={setOrder} problems={problems} strict={strict} recurring />
+        {save.error !== null && <Problem error={save.error} title="The day was not changed" />}
+        <Group justify="flex-end" gap="xs">
+          <Button variant="default" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button type="submit" loading={save.isPending} disabled={day === '' || time === ''}>
+            Change this day
           </Button>
         </Group>
       </Stack>

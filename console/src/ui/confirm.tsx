@@ -57,7 +57,7 @@ function Question({ children, type, action, busy, error, onConfirm, onClose }: P
           <Button variant="default" onClick={onClose}>
             Keep it
           </Button>
-          <Button type="submit" color="red" disabled={!ready} loading={busy}>
+          <Button type="submit" color="red.9" disabled={!ready} loading={busy}>
             {action}
           </Button>
         </Group>
