@@ -11,10 +11,10 @@ GO_SOURCES   = $(shell find cmd internal console -name '*.go' -o -name '*.sql' -
 WEB_SOURCES  = $(shell find console/src console/public console/index.html console/*.json console/*.ts -type f 2>/dev/null)
 ARGS        ?=
 
-.PHONY: help run build console test unit e2e bench screenshots golden lint fmt clean fuzz
+.PHONY: help run build console test unit e2e e2e-kube bench screenshots golden lint lint-kube fmt clean fuzz
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## build everything and start it on the embedded defaults, data in ./lodge-data
 	./bin/lodge serve $(ARGS)
@@ -49,6 +49,9 @@ e2e: build $(VERSITYGW) ## the stories in test/e2e against the real binary, and 
 	$(WITHSERVICES) $(GO) test -count=1 -timeout 30m ./test/e2e/... -full
 	cd console && npm run --silent e2e
 
+e2e-kube: ## the stories in test/kube on a real Kubernetes cluster, which it starts and stops; needs root
+	./tools/kube/e2e
+
 bench: build $(VERSITYGW) ## measure, side by side with peers; writes docs/benchmarks.md
 	./test/load/bench.sh
 
@@ -62,6 +65,9 @@ golden: build ## rewrite the expected outputs; read the diff before you commit
 lint: $(LINT) console/node_modules/.package-lock.json ## formatters and linters, Go and console
 	$(LINT) run ./...
 	cd console && npm run --silent lint && npm run --silent typecheck
+
+lint-kube: $(LINT) ## the same for tools/kube, once e2e-kube has built it
+	cd tools/kube && . ./lib.sh && $(CURDIR)/$(LINT) run ./...
 
 fmt: $(LINT) ## format the Go code
 	$(LINT) fmt ./...

@@ -222,8 +222,11 @@ type named struct {
 	Name string `json:"name"`
 }
 
+// members are further ones, in YAML, of a pod's spec and of its container.
+type members struct{ pod, container string }
+
 // run starts a pod of one container and waits until it has ended.
-func (c caller) run(namespace, name, more string, command ...string) pod {
+func (c caller) run(namespace, name string, more members, command ...string) pod {
 	c.t.Helper()
 	c.start(namespace, name, more, command...)
 	var p pod
@@ -234,20 +237,16 @@ func (c caller) run(namespace, name, more string, command ...string) pod {
 	return p
 }
 
-// start starts a pod of one container; more are further members of its spec.
-func (c caller) start(namespace, name, more string, command ...string) {
+// start starts a pod of one container.
+func (c caller) start(namespace, name string, more members, command ...string) {
 	c.t.Helper()
 	words, err := json.Marshal(command)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if !strings.Contains(more, "volumeMounts") {
-		more += ", containers: [{name: main, image: " + busybox + ", command: " + string(words) + "}]"
-	} else {
-		more = strings.Replace(more, "containers: [{", "containers: [{name: main, image: "+busybox+", command: "+string(words)+", ", 1)
-	}
-	c.do(http.MethodPost, "/api/v1/namespaces/"+namespace+"/pods",
-		"{metadata: {name: "+name+", labels: {app: "+name+"}}, spec: {restartPolicy: Never, dnsPolicy: Default"+more+"}}", nil)
+	c.do(http.MethodPost, "/api/v1/namespaces/"+namespace+"/pods", fmt.Sprintf(
+		"{metadata: {name: %[1]s, labels: {app: %[1]s}}, spec: {restartPolicy: Never, dnsPolicy: Default, "+
+			"containers: [{name: main, image: %[2]s, command: %[3]s, %[4]s}], %[5]s}}", name, busybox, words, more.container, more.pod), nil)
 }
 
 func (c caller) log(namespace, pod, container string) string {

@@ -49,7 +49,7 @@ start() {
 # launch NAME starts again what start has started.
 launch() {
   LODGE_KUBE_CLUSTER=$run setsid bash -c "exec nsenter --net=/run/netns/$netns -- $(<"$run/cmd/$1")" \
-    >>"$run/log/$1.log" 2>&1 </dev/null 9>&- &
+    >>"$run/log/$1.log" 2>&1 </dev/null &
   echo $! >"$run/pid/$1"
 }
 

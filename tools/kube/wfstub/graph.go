@@ -134,7 +134,7 @@ func (g *graph) one(t *task, s *scope, name, display string) (*node, error) {
 	}
 	args, skip, err := g.ask(t, s)
 	if err != nil {
-		return g.notRun(t, name, display, errored, err.Error()), nil //nolint:nilerr // it is the workflow's
+		return g.notRun(t, name, display, errored, err.Error()), nil
 	}
 	if skip != "" {
 		return g.notRun(t, name, display, skipped, skip), nil
@@ -176,7 +176,7 @@ func (g *graph) group(t *task, s *scope) (*node, error) {
 	}
 	list, err := g.list(t, s)
 	if err != nil {
-		return g.notRun(t, g.taskName(t), t.Name, errored, err.Error()), nil //nolint:nilerr // it is the workflow's
+		return g.notRun(t, g.taskName(t), t.Name, errored, err.Error()), nil
 	}
 	if len(list) == 0 {
 		return g.notRun(t, g.taskName(t), t.Name, skipped, "Skipped, empty params"), nil
