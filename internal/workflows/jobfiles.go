@@ -229,6 +229,9 @@ func (s *Service) ResubmitJob(ctx context.Context, id uuid.UUID) (uuid.UUID, err
 	if s.engine == nil {
 		return uuid.Nil, errNoEngine()
 	}
+	if r, err = s.store.job(ctx, s.db, id); err != nil {
+		return uuid.Nil, err
+	}
 	o, err := r.order()
 	if err != nil {
 		return uuid.Nil, err

@@ -287,7 +287,7 @@ func (s *step) follow(ctx context.Context, w *row, log *logKeeper) (exit Exit, e
 		waiting = limited
 	}
 	err = s.patiently(ctx, func() (err error) {
-		exit, err = e.driver.Wait(waiting, s.id(w), log.mark.Bytes, log)
+		exit, err = e.driver.Wait(waiting, s.id(w), log.offset(), log)
 		return err
 	})
 	if waiting.Err() == nil || err == nil {
