@@ -216,10 +216,24 @@ type FleetSimulator struct {
 
 // Workflows configures the workflows part.
 type Workflows struct {
-	FirstWorkspace string   `key:"first_workspace" default:"sandbox" help:"A workspace that is made at start while there is none, for the role sandbox-developer; none when empty."`
-	CreatorRoles   []string `key:"creator_roles" default:"[admin, developer-admin, sandbox-developer]" help:"Roles that may make workspaces, beside those with the permission."`
-	SecretKeyFile  string   `key:"secret_key_file" example:"/etc/lodge/workflows.key" help:"File with 64 hexadecimal digits that encrypts workspaces' secrets, the same on every replica. One is made in the data folder when empty."`
-	AnyVolume      bool     `key:"any_volume" default:"false" help:"Let jobs mount volumes that their workspace has not registered, as the original does, folders of the machine included. Warned about while on."`
-	MaxDocument    Size     `key:"max_document" default:"8MiB" help:"Largest component, workflow or job."`
-	MaxPage        int      `key:"max_page" default:"1000" min:"1" help:"Most items in one page of a list."`
+	Engine         string         `key:"engine" default:"local" enum:"local,off" help:"What runs jobs: local runs them on this machine; off keeps workflows and runs none."`
+	FirstWorkspace string         `key:"first_workspace" default:"sandbox" help:"A workspace that is made at start while there is none, for the role sandbox-developer; none when empty."`
+	CreatorRoles   []string       `key:"creator_roles" default:"[admin, developer-admin, sandbox-developer]" help:"Roles that may make workspaces, beside those with the permission."`
+	SecretKeyFile  string         `key:"secret_key_file" example:"/etc/lodge/workflows.key" help:"File with 64 hexadecimal digits that encrypts workspaces' secrets, the same on every replica. One is made in the data folder when empty."`
+	AnyVolume      bool           `key:"any_volume" default:"false" help:"Let jobs mount volumes that their workspace has not registered, as the original does, folders of the machine included. Warned about while on."`
+	MaxDocument    Size           `key:"max_document" default:"8MiB" help:"Largest component, workflow or job."`
+	MaxPage        int            `key:"max_page" default:"1000" min:"1" help:"Most items in one page of a list."`
+	Retention      time.Duration  `key:"retention" default:"2160h" help:"How long jobs that have ended are kept, with their logs and files; 0 means for ever."`
+	Local          WorkflowsLocal `key:"local"`
+}
+
+// WorkflowsLocal is how jobs run on this machine.
+type WorkflowsLocal struct {
+	Driver      string        `key:"driver" default:"auto" enum:"auto,process" help:"What runs a job's steps: process runs plain processes that can do whatever the server can, for development alone; auto takes them while Lodge listens on a loopback address without a public_url, and runs no jobs otherwise."`
+	Parallelism int           `key:"parallelism" default:"4" min:"1" help:"How many steps run at once, of all jobs together."`
+	Folder      string        `key:"folder" example:"/var/lib/lodge/steps" help:"Where steps work, and the volumes of workspaces are. In the data folder when empty."`
+	Path        string        `key:"path" default:"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" help:"Where plain processes find their commands."`
+	StepTimeout time.Duration `key:"step_timeout" default:"24h" help:"How long a step may run; 0 means no limit."`
+	MaxLog      Size          `key:"max_log" default:"16MiB" help:"How much of a step's log is kept."`
+	MaxFile     Size          `key:"max_file" default:"0" help:"Largest file that a step hands on; 0 means no limit."`
 }

@@ -105,9 +105,8 @@ func (e *examination) folder() {
 func (e *examination) address() {
 	host := hostOf(e.cfg.Listen)
 	public := e.cfg.PublicURL
-	loopback := host == "127.0.0.1" || host == "::1" || host == "localhost"
 	switch {
-	case public == "" && !loopback:
+	case public == "" && !isLoopback(host):
 		e.add(Warning, "public_url", "is not set, but %s can be reached from other machines: set it to the address that people type, or their logins lead nowhere", e.cfg.Listen)
 	case strings.HasPrefix(public, "http://") && !strings.HasPrefix(public, "http://localhost") && !strings.HasPrefix(public, "http://127.0.0.1"):
 		e.add(Warning, "public_url", "is not encrypted: passwords and tokens can be read on the way; use TLS here or in a proxy before it")
@@ -118,6 +117,8 @@ func (e *examination) address() {
 		e.add(Failure, "identity", "identity.skip_jwt_validation is on: anybody can claim to be anybody")
 	}
 }
+
+func isLoopback(host string) bool { return host == "127.0.0.1" || host == "::1" || host == "localhost" }
 
 func publicOr(public string) string {
 	if public == "" {
@@ -209,6 +210,16 @@ func (e *examination) workflows(p *platform) {
 	default:
 		_, err := workflows.OpenSecretKey(path)
 		e.result("workflows", err, "the key for secrets can be read", "restore workflows.secret_key_file from a backup: secrets cannot be read without it")
+	}
+	switch c := e.cfg.Workflows; {
+	case c.Engine == "off":
+		e.add(Well, "workflows", "are kept, and no jobs are run")
+	case c.Local.Driver == "process" && !forDevelopment(e.cfg):
+		e.add(Warning, "workflows", "jobs run as plain processes: whoever may run one can do whatever the server can")
+	case forDevelopment(e.cfg):
+		e.add(Well, "workflows", "jobs run as plain processes, for development alone")
+	default:
+		e.add(Warning, "workflows", "no jobs are run: plain processes are for development alone; choose with workflows.local.driver")
 	}
 	if e.cfg.Workflows.AnyVolume {
 		e.add(Warning, "workflows", "workflows.any_volume is on: whoever may run a job there reads and writes whatever a volume can name")

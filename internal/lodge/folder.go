@@ -25,6 +25,7 @@ const (
 	objectsDir   = "objects"
 	temporaryDir = "tmp"
 	acmeDir      = "acme"
+	workflowsDir = "workflows"     // where steps of jobs work
 	workflowsKey = "workflows.key" // encrypts the secrets of workspaces
 )
 

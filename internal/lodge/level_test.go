@@ -17,14 +17,15 @@ var level = map[string]int{
 	"internal/results/hub": 2, "internal/results/hubsim": 2, "internal/objects/s3": 2,
 	"internal/fleet/fastapi": 2, "internal/fleet/live": 2, "internal/fleet/rosbridge": 2, "internal/fleet/simulator": 2, "internal/fleet/adapter": 2,
 	"internal/work":           2,
-	"internal/workflows/spec": 1, "internal/workflows/argo": 7,
+	"internal/workflows/spec": 1, "internal/workflows/argo": 2,
 	"internal/access":   3,
 	"internal/audit":    4,
 	"internal/identity": 5, "internal/identity/clilogin": 5,
 	"internal/identity/localidp": 6, "internal/results": 6, "internal/fleet": 6, "internal/workflows": 6,
-	"internal/config": 7,
-	"internal/lodge":  8,
-	"cmd/lodge":       9,
+	"internal/config": 7, "internal/workflows/local": 7,
+	"internal/workflows/local/process": 8,
+	"internal/lodge":                   9,
+	"cmd/lodge":                        10,
 }
 
 // elsewhere are packages that no released code imports.

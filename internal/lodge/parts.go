@@ -50,7 +50,7 @@ func openParts(ctx context.Context, p *platform, b *bucket, o Options, at net.Ad
 		case "fleet":
 			opened, err = openFleet(ctx, p, b, prefix, at, o.Simulate)
 		case "workflows":
-			opened, err = openWorkflows(ctx, p, prefix, o.Version)
+			opened, err = openWorkflows(ctx, p, b, prefix, o.Version)
 		}
 		if err != nil {
 			return parts, err

@@ -461,7 +461,7 @@ func TestJobs(t *testing.T) {
 		id := uuid.MustParse(at[strings.LastIndexByte(at, '/')+1:])
 		eventually(t, "the job begins", func() bool { return len(s.engine.begun()) == 1 })
 		o := s.engine.begun()[0]
-		if o.Job.UID != id || fmt.Sprint(o.Tags) != "[a b]" || string(o.Manifest) != "manifest of "+id.String() {
+		if o.Job.UID != id || fmt.Sprint(o.Options.Tags) != "[a b]" || string(o.Manifest) != "manifest of "+id.String() {
 			t.Errorf("%+v", o)
 		}
 		// The engine gets the components as they were.

@@ -50,11 +50,11 @@ func (s *Service) jobRoutes() []httpapi.Route {
 				if err != nil {
 					return err
 				}
-				job, tags, findings := spec.JobRequest(text)
+				job, options, findings := spec.JobRequest(text)
 				if err := unreadable(findings); err != nil {
 					return err
 				}
-				if err := s.Submit(r.Context(), job, tags); err != nil {
+				if err := s.Submit(r.Context(), job, options); err != nil {
 					return err
 				}
 				return httpapi.Created(w, s.location("jobs", job.UID.String()), nil)
@@ -240,8 +240,7 @@ func (s *Service) dryRun(ctx context.Context, doc spec.Document) (spec.Findings,
 		if err != nil {
 			return nil, err
 		}
-		_, findings, err := s.CheckJob(ctx, doc.Job, doc.Tags)
-		return findings, err
+		return s.CheckJob(ctx, doc.Job, doc.Options)
 	case doc.Workflow != nil:
 		return s.check(ctx, ofWorkflow(doc.Workflow))
 	default:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"lodge/internal/access"
 	"lodge/internal/database"
@@ -51,24 +52,28 @@ var errInProgress = fault.New(fault.Conflict, "job in progress")
 func jobSubject(id uuid.UUID) string { return "workflows.job." + id.String() }
 
 // CheckJob finds what keeps a job from being run, without running it.
-func (s *Service) CheckJob(ctx context.Context, j *spec.Job, tags []string) (Order, spec.Findings, error) {
-	o := Order{Job: j, Tags: tags}
-	var err error
-	if o.Library, err = s.gather(ctx, s.db, j.Workflow.Component); err != nil {
-		return o, nil, err
-	}
-	findings := spec.CheckJob(j, o.Library)
-	mine, err := s.belongings(ctx, j)
+func (s *Service) CheckJob(ctx context.Context, j *spec.Job, options spec.JobOptions) (spec.Findings, error) {
+	library, err := s.gather(ctx, s.db, j.Workflow.Component)
 	if err != nil {
-		return o, nil, err
+		return nil, err
+	}
+	return s.prepare(ctx, &Order{Job: j, Library: library, Options: options})
+}
+
+// prepare finds what keeps an order from being run, and has the engine write it down.
+func (s *Service) prepare(ctx context.Context, o *Order) (spec.Findings, error) {
+	findings := spec.CheckJob(o.Job, o.Library)
+	mine, err := s.belongings(ctx, o.Job)
+	if err != nil {
+		return nil, err
 	}
 	findings = append(findings, mine...)
 	if len(findings.KeepFromRunning()) > 0 || s.engine == nil {
-		return o, findings, nil
+		return findings, nil
 	}
 	var more spec.Findings
-	o.Manifest, more, err = s.engine.Prepare(o)
-	return o, append(findings, more...), err
+	o.Manifest, more, err = s.engine.Prepare(*o)
+	return append(findings, more...), err
 }
 
 // belongings checks the secrets and volumes that a job names against those of its workspace.
@@ -138,7 +143,7 @@ func canonical(text []byte) (string, error) {
 }
 
 // Submit stores a job that can be run, and has it begun.
-func (s *Service) Submit(ctx context.Context, j *spec.Job, tags []string) error {
+func (s *Service) Submit(ctx context.Context, j *spec.Job, options spec.JobOptions) error {
 	if j.UID != uuid.Nil {
 		return &summarised{"JobSubmitRequest may not have uid set", fault.New(fault.Invalid, "non zero uid (%s)", j.UID)}
 	}
@@ -147,15 +152,25 @@ func (s *Service) Submit(ctx context.Context, j *spec.Job, tags []string) error 
 		return err
 	}
 	if s.engine == nil {
-		return &summarised{"cannot start the workflow job", fault.New(fault.Unavailable, "no engine is configured: this server keeps workflows and does not run them")}
+		return errNoEngine()
 	}
+	library, err := s.gather(ctx, s.db, j.Workflow.Component)
+	if err != nil {
+		return err
+	}
+	return s.place(ctx, &Order{Job: j, Library: library, Options: options}, "submitted")
+}
+
+// place makes an order a job, stores it if it can be run, and has it begun.
+func (s *Service) place(ctx context.Context, o *Order, how string) error {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return err
 	}
+	j := o.Job
 	j.UID, j.Version, j.ModifiedBy, j.Timestamp = id, spec.Version{Current: 1, Tags: []string{spec.Latest}}, author(ctx), spec.At(s.now())
 	j.Events = nil
-	o, findings, err := s.CheckJob(ctx, j, tags)
+	findings, err := s.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -163,13 +178,13 @@ func (s *Service) Submit(ctx context.Context, j *spec.Job, tags []string) error 
 		return &summarised{"error generating a Argo workflow manifest", invalid(wrong.Under("/job"))}
 	}
 	err = s.db.Tx(ctx, func(tx *database.Tx) error {
-		if err := s.store.insertJob(ctx, tx, o); err != nil {
+		if err := s.store.insertJob(ctx, tx, *o); err != nil {
 			return err
 		}
 		if err := s.queue.Add(ctx, tx, jobKind, id.String(), s.now()); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, Run, j.Workflow.Workspace, "job "+id.String(), "submitted")
+		return s.record(ctx, tx, Run, j.Workflow.Workspace, "job "+id.String(), how)
 	})
 	if err == nil {
 		s.queue.Wake(jobKind)
@@ -177,16 +192,24 @@ func (s *Service) Submit(ctx context.Context, j *spec.Job, tags []string) error 
 	return err
 }
 
-// Run starts the jobs that were submitted, until the context ends.
+// Run starts the jobs that were submitted, and removes those that were kept long enough, until the
+// context ends.
 func (s *Service) Run(ctx context.Context) error {
-	if s.engine == nil {
+	g, ctx := errgroup.WithContext(ctx)
+	if s.cfg.Retention > 0 {
+		g.Go(func() error { return s.queue.Lease("workflows.retention", time.Minute).Run(ctx, s.retire) })
+	}
+	if s.engine != nil {
+		worker := s.queue.Worker(jobKind, work.WorkerConfig{
+			Parallel: 8, Backoff: work.Backoff{Min: time.Second, Max: time.Minute}, Lease: time.Minute,
+		}, s.start)
+		g.Go(func() error { return worker.Run(ctx) })
+	}
+	g.Go(func() error {
 		<-ctx.Done()
 		return nil
-	}
-	worker := s.queue.Worker(jobKind, work.WorkerConfig{
-		Parallel: 8, Backoff: work.Backoff{Min: time.Second, Max: time.Minute}, Lease: time.Minute,
-	}, s.start)
-	return worker.Run(ctx)
+	})
+	return g.Wait()
 }
 
 // start hands a job to the engine.
@@ -243,6 +266,38 @@ func (s *Service) tell(ctx context.Context, job uuid.UUID) {
 		s.log.WarnContext(ctx, "listeners learn of a job's news later", "job", job.String(), "error", err)
 	}
 	s.cfg.Changed("jobs")
+}
+
+// Taken is a job that an engine takes up.
+type Taken struct {
+	Order    Order
+	Started  *time.Time
+	Finished bool
+	Stopping bool
+}
+
+// Take reads a job for an engine: it asks no permission. One that was deleted counts as finished.
+func (s *Service) Take(ctx context.Context, job uuid.UUID) (t Taken, err error) {
+	r, err := s.store.job(ctx, s.db, job)
+	if fault.Is(err, fault.Missing) {
+		return Taken{Finished: true}, nil
+	}
+	if err != nil {
+		return t, err
+	}
+	t.Finished, t.Stopping = r.finished, r.stopping
+	if r.started.Valid {
+		at := database.Time(r.started.Int64)
+		t.Started = &at
+	}
+	t.Order, err = r.order()
+	return t, err
+}
+
+// Stopping says whether a job is to end before its time.
+func (s *Service) Stopping(ctx context.Context, job uuid.UUID) (bool, error) {
+	n, err := number(ctx, s.db, "SELECT COUNT(*) FROM wf_jobs WHERE uid = ? AND stopping = 1", job.String())
+	return n > 0, err
 }
 
 // findJob reads a job that the caller may do this with.
@@ -335,6 +390,9 @@ func (s *Service) Terminate(ctx context.Context, id uuid.UUID) error {
 				return err
 			}
 		}
+		if _, err := tx.Exec(ctx, "UPDATE wf_jobs SET stopping = 1 WHERE uid = ?", id.String()); err != nil {
+			return err
+		}
 		return s.record(ctx, tx, Run, r.workspace, "job "+id.String(), "terminated")
 	})
 	if err != nil {
@@ -357,18 +415,7 @@ func (s *Service) DeleteJob(ctx context.Context, id uuid.UUID) error {
 	if !r.finished {
 		return errInProgress
 	}
-	if s.engine != nil {
-		if err := s.engine.Forget(ctx, id); err != nil {
-			return err
-		}
-	}
-	return s.db.Tx(ctx, func(tx *database.Tx) error {
-		if err := s.store.deleteJob(ctx, tx, id); err != nil {
-			return err
-		}
-		if err := s.queue.Remove(ctx, tx, jobKind, id.String()); err != nil {
-			return err
-		}
+	return s.removeJob(ctx, id, func(tx *database.Tx) error {
 		return s.record(ctx, tx, Run, r.workspace, "job "+id.String(), "deleted")
 	})
 }

@@ -21,13 +21,11 @@ type jobRow struct {
 	workspace         string
 	phase             Phase
 	finished          bool
+	stopping          bool
+	round             int
+	started           sql.NullInt64
 	body, library     string
 	manifest, options string
-}
-
-// jobOptions are what was posted beside the job.
-type jobOptions struct {
-	Tags []string `json:"tags,omitempty"`
 }
 
 func (s *store) insertJob(ctx context.Context, tx *database.Tx, o Order) error {
@@ -40,7 +38,7 @@ func (s *store) insertJob(ctx context.Context, tx *database.Tx, o Order) error {
 	if err != nil {
 		return err
 	}
-	options, err := asJSON(jobOptions{o.Tags})
+	options, err := asJSON(o.Options)
 	if err != nil {
 		return err
 	}
@@ -58,11 +56,11 @@ func (s *store) insertJob(ctx context.Context, tx *database.Tx, o Order) error {
 
 // job finds a stored job.
 func (s *store) job(ctx context.Context, q database.Querier, id uuid.UUID) (jobRow, error) {
-	rows, err := q.Query(ctx, `SELECT j.workspace, j.phase, j.finished_at, b.body, b.library, b.manifest, j.options
+	rows, err := q.Query(ctx, `SELECT j.workspace, j.phase, j.started_at, j.finished_at, j.stopping, j.round, b.body, b.library, b.manifest, j.options
 		FROM wf_jobs j JOIN wf_job_bodies b ON b.uid = j.uid WHERE j.uid = ?`, id.String())
 	r, err := one(rows, err, func(rows *sql.Rows) (r jobRow, err error) {
 		var finished sql.NullInt64
-		err = rows.Scan(&r.workspace, &r.phase, &finished, &r.body, &r.library, &r.manifest, &r.options)
+		err = rows.Scan(&r.workspace, &r.phase, &r.started, &finished, &r.stopping, &r.round, &r.body, &r.library, &r.manifest, &r.options)
 		r.uid, r.finished = id, finished.Valid
 		return r, err
 	})
@@ -82,11 +80,11 @@ func (r jobRow) order() (Order, error) {
 	if len(findings) > 0 {
 		return Order{}, fmt.Errorf("the stored components of job %s cannot be read: %s", r.uid, findings)
 	}
-	var options jobOptions
+	var options spec.JobOptions
 	if err := json.Unmarshal([]byte(r.options), &options); err != nil {
 		return Order{}, err
 	}
-	return Order{Job: job, Library: library, Tags: options.Tags, Manifest: []byte(r.manifest)}, nil
+	return Order{Job: job, Library: library, Options: options, Manifest: []byte(r.manifest), Round: r.round}, nil
 }
 
 // Each event is the whole state, so the last ones say all: of a long job only so many are kept, give or
@@ -144,7 +142,7 @@ func (s *store) lastEvent(ctx context.Context, q database.Querier, id uuid.UUID)
 }
 
 func (s *store) deleteJob(ctx context.Context, tx *database.Tx, id uuid.UUID) error {
-	for _, statement := range []string{"DELETE FROM wf_job_events WHERE job = ?", "DELETE FROM wf_job_bodies WHERE uid = ?", "DELETE FROM wf_jobs WHERE uid = ?"} {
+	for _, statement := range []string{"DELETE FROM wf_logs WHERE job = ?", "DELETE FROM wf_job_events WHERE job = ?", "DELETE FROM wf_job_bodies WHERE uid = ?", "DELETE FROM wf_jobs WHERE uid = ?"} {
 		if _, err := tx.Exec(ctx, statement, id.String()); err != nil {
 			return err
 		}

@@ -25,6 +25,7 @@ import (
 	"lodge/internal/database/databasetest"
 	"lodge/internal/httpapi"
 	"lodge/internal/identity"
+	"lodge/internal/objects"
 	"lodge/internal/work"
 	"lodge/internal/workflows/spec"
 )
@@ -143,7 +144,10 @@ func newSite(t testing.TB, change ...func(*setup)) *site {
 	if set.noEngine {
 		engine = nil
 	}
-	s.svc, err = New(set.cfg, s.db, queue, b, s.access, auditLog, engine, time.Now, log)
+	bucket, err := objects.OpenFiles(t.TempDir(), log)
+	noError(t, err)
+	t.Cleanup(func() { noError(t, bucket.Close()) })
+	s.svc, err = New(set.cfg, s.db, bucket, queue, b, s.access, auditLog, engine, time.Now, log)
 	noError(t, err)
 	edge := httpapi.New(httpapi.Config{}, gate, log, time.Now, nil)
 	noError(t, edge.Mount(s.svc.Mount()))

@@ -21,6 +21,7 @@ import (
 	"lodge/internal/bus"
 	"lodge/internal/database"
 	"lodge/internal/httpapi"
+	"lodge/internal/objects"
 	"lodge/internal/work"
 	"lodge/internal/workflows/spec"
 )
@@ -76,6 +77,8 @@ type Config struct {
 	MaxDocument int64
 	// MaxPage bounds the limit of lists; 0 is 1000.
 	MaxPage int
+	// Retention is how long jobs that have ended are kept; 0 is for ever.
+	Retention time.Duration
 	// Changed hears that something of a kind changed: "jobs", "components", and so on; nil hears nothing.
 	Changed func(kind string)
 }
@@ -103,9 +106,11 @@ func (c Config) withDefaults() Config {
 type Order struct {
 	Job     *spec.Job
 	Library *spec.Library
-	Tags    []string
+	Options spec.JobOptions
 	// Manifest is what Prepare made of it.
 	Manifest []byte
+	// Round counts how often the job was retried after it had ended.
+	Round int
 }
 
 // An Engine runs jobs. Every call may be repeated, also at the same time by another replica.
@@ -126,6 +131,7 @@ type Service struct {
 	cfg    Config
 	db     *database.DB
 	store  *store
+	bucket objects.Bucket
 	queue  *work.Queue
 	access *access.Service
 	audit  *audit.Log
@@ -136,14 +142,14 @@ type Service struct {
 }
 
 // New makes the service. engine is nil where jobs cannot be run.
-func New(cfg Config, db *database.DB, queue *work.Queue, b *bus.Bus, acc *access.Service, log *audit.Log, engine Engine,
+func New(cfg Config, db *database.DB, bucket objects.Bucket, queue *work.Queue, b *bus.Bus, acc *access.Service, log *audit.Log, engine Engine,
 	now func() time.Time, logger *slog.Logger,
 ) (*Service, error) {
-	if db == nil || queue == nil || b == nil {
-		return nil, errors.New("workflows: database, queue and bus are needed")
+	if db == nil || bucket == nil || queue == nil || b == nil {
+		return nil, errors.New("workflows: database, objects, queue and bus are needed")
 	}
 	return &Service{
-		cfg: cfg.withDefaults(), db: db, store: &store{db}, queue: queue, bus: b, access: acc, audit: log,
+		cfg: cfg.withDefaults(), db: db, store: &store{db}, bucket: bucket, queue: queue, bus: b, access: acc, audit: log,
 		engine: engine, now: now, log: logger,
 	}, nil
 }

@@ -91,10 +91,14 @@
   phase            VARCHAR(12)  NOT NULL,
   message          {{.Text}}    NOT NULL,
   started_at       BIGINT       NULL,
-  finished_at      BIGINT       NULL
+  finished_at      BIGINT       NULL,
+  -- Whether it is to end before its time, and how often it was retried after it had ended.
+  stopping         SMALLINT     NOT NULL DEFAULT 0,
+  round            INTEGER      NOT NULL DEFAULT 0
 ){{.Table}};
 {{.CreateIndex "wf_jobs_modified" "wf_jobs" "modified_at, uid, workspace"}};
 {{.CreateIndex "wf_jobs_workspace" "wf_jobs" "workspace, modified_at, uid"}};
+{{.CreateIndex "wf_jobs_finished" "wf_jobs" "finished_at"}};
 {{.CreateIndex "wf_jobs_workflow" "wf_jobs" "workflow_uid, modified_at, uid"}};
 
 -- A job as it was submitted, and as it is repeated: library holds every component that it refers
@@ -113,4 +117,34 @@
   at          BIGINT       NOT NULL,
   body        {{.Text}}    NOT NULL,
   PRIMARY KEY (job, seq)
+){{.Table}};
+
+-- What steps write, in pieces of whole lines; line is the number of the first. upto counts the bytes
+-- that the attempt had written. Long logs become objects when the step has ended.
+{{.CreateTable "wf_logs"}} (
+  job         VARCHAR(36)  NOT NULL,
+  step        VARCHAR(64)  NOT NULL,
+  line        BIGINT       NOT NULL,
+  line_count  BIGINT       NOT NULL,
+  attempt     INTEGER      NOT NULL,
+  upto        BIGINT       NOT NULL,
+  body        {{.Text}}    NOT NULL,
+  PRIMARY KEY (job, step, line)
+){{.Table}};
+
+-- The local engine's steps that have begun, with their last attempt. What did not succeed in an
+-- earlier round is run again.
+{{.CreateTable "wf_steps"}} (
+  job         VARCHAR(36)  NOT NULL,
+  step        VARCHAR(64)  NOT NULL,
+  round       INTEGER      NOT NULL,
+  attempt     INTEGER      NOT NULL,
+  failures    INTEGER      NOT NULL,
+  lost        INTEGER      NOT NULL,
+  phase       VARCHAR(12)  NOT NULL,
+  message     {{.Text}}    NOT NULL,
+  started_at  BIGINT       NOT NULL,
+  finished_at BIGINT       NULL,
+  outputs     {{.Text}}    NOT NULL,
+  PRIMARY KEY (job, step)
 ){{.Table}};

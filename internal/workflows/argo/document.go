@@ -18,10 +18,11 @@ func Manifest(text []byte, load spec.Loader) ([]byte, spec.Findings, error) {
 	if err != nil || len(findings.KeepFromRunning()) > 0 {
 		return nil, findings, err
 	}
-	w, err := Transpile(doc.AsJob(), lib, doc.Tags)
+	w, err := Transpile(doc.AsJob(), lib, doc.Options.Tags)
 	if err != nil {
 		return nil, append(findings, spec.Finding{Code: spec.CodeValue, Severity: spec.Error, Message: err.Error()}), nil //nolint:nilerr // it is about the document
 	}
+	w.Limit(doc.Options)
 	wrong := Findings(w, doc.Job == nil)
 	if findings = append(findings, wrong...); len(wrong) > 0 {
 		return nil, findings, nil
@@ -32,8 +33,8 @@ func Manifest(text []byte, load spec.Loader) ([]byte, spec.Findings, error) {
 
 // Prepare writes a job, which has passed spec.CheckJob, as the JSON of a Workflow. What Argo would
 // refuse is a finding.
-func Prepare(j *spec.Job, lib *spec.Library, tags []string) ([]byte, spec.Findings, error) {
-	w, err := Transpile(j, lib, tags)
+func Prepare(j *spec.Job, lib *spec.Library, options spec.JobOptions) ([]byte, spec.Findings, error) {
+	w, err := Transpile(j, lib, options.Tags)
 	if err != nil {
 		return nil, spec.Findings{{Code: spec.CodeValue, Severity: spec.Error, Message: err.Error()}}, nil //nolint:nilerr // it is about the document
 	}

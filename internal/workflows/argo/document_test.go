@@ -55,12 +55,12 @@ func TestManifest(t *testing.T) {
 func TestPrepare(t *testing.T) {
 	t.Parallel()
 	job, lib, tags := load(t, "testdata/c-map.json")
-	text, findings, err := Prepare(job, lib, tags)
+	text, findings, err := Prepare(job, lib, spec.JobOptions{Tags: tags})
 	if err != nil || len(findings) > 0 || !strings.HasPrefix(string(text), `{"apiVersion":"argoproj.io/v1alpha1"`) {
 		t.Errorf("%s %v %v", text, findings, err)
 	}
 	job.InputValues = nil
-	if text, findings, err = Prepare(job, lib, tags); err != nil || text != nil || len(findings) == 0 {
+	if text, findings, err = Prepare(job, lib, spec.JobOptions{Tags: tags}); err != nil || text != nil || len(findings) == 0 {
 		t.Errorf("%s %v %v", text, findings, err)
 	}
 }

@@ -48,10 +48,12 @@ type Metadata struct {
 
 // Spec is what is to be run.
 type Spec struct {
-	Entrypoint string            `json:"entrypoint"`
-	Arguments  *Arguments        `json:"arguments,omitempty"`
-	Volumes    []spec.KubeVolume `json:"volumes,omitempty"`
-	Templates  []*Template       `json:"templates"`
+	Entrypoint string `json:"entrypoint"`
+	// ActiveDeadlineSeconds ends the workflow after so long.
+	ActiveDeadlineSeconds int               `json:"activeDeadlineSeconds,omitempty"`
+	Arguments             *Arguments        `json:"arguments,omitempty"`
+	Volumes               []spec.KubeVolume `json:"volumes,omitempty"`
+	Templates             []*Template       `json:"templates"`
 }
 
 // Arguments are what a workflow, a template or a task gets or gives.
@@ -89,6 +91,23 @@ type Template struct {
 	Outputs   *Arguments `json:"outputs,omitempty"`
 	Container Object     `json:"container,omitempty"`
 	DAG       *DAG       `json:"dag,omitempty"`
+	// RetryStrategy runs a container that fails again.
+	RetryStrategy *RetryStrategy `json:"retryStrategy,omitempty"`
+}
+
+// RetryStrategy is how often something that fails is run again.
+type RetryStrategy struct {
+	Limit int `json:"limit"`
+}
+
+// Limit sets what a job's options bound: its time, and how often its steps may fail.
+func (w *Workflow) Limit(o spec.JobOptions) {
+	w.Spec.ActiveDeadlineSeconds = o.Timeout
+	for _, t := range w.Spec.Templates {
+		if t.Container != nil && o.Retries > 0 {
+			t.RetryStrategy = &RetryStrategy{o.Retries}
+		}
+	}
 }
 
 // DAG is a graph of tasks.

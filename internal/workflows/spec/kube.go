@@ -2,6 +2,7 @@ package spec
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 )
 
@@ -50,6 +51,16 @@ func (v KubeVolume) MarshalJSON() ([]byte, error) {
 		return encode(map[string]string{"name": v.Name})
 	}
 	return v.raw, nil
+}
+
+// UnmarshalJSON reads a volume that was written before.
+func (v *KubeVolume) UnmarshalJSON(text []byte) error {
+	read, findings := ReadKubeVolume(text)
+	if len(findings) > 0 {
+		return errors.New(findings.String())
+	}
+	*v = read
+	return nil
 }
 
 // ReadKubeVolume reads a Kubernetes volume.

@@ -66,17 +66,38 @@ func WorkflowRequest(text []byte) (*Workflow, Findings) {
 	})
 }
 
-// JobRequest reads what is posted for a job, with its tags.
-func JobRequest(text []byte) (*Job, []string, Findings) {
-	var tags []string
+// JobOptions are what is posted beside a job.
+type JobOptions struct {
+	Tags []string `json:"tags,omitempty"`
+	// Timeout ends the job after so many seconds; 0 is never.
+	Timeout int `json:"timeout,omitempty"`
+	// Retries is how often a step that fails is run again.
+	Retries int `json:"retries,omitempty"`
+}
+
+// maxRetries is more than anybody can want.
+const maxRetries = 100
+
+func (r *reader) jobOptions(at *place, v *value) JobOptions {
+	o := r.object(at, v, false)
+	options := JobOptions{Tags: o.texts("tags"), Timeout: o.count("timeout"), Retries: o.count("retries")}
+	if options.Retries > maxRetries {
+		r.wrong(at.at("retries"), "a step is run again %d times at most", maxRetries)
+	}
+	return options
+}
+
+// JobRequest reads what is posted for a job, with its options.
+func JobRequest(text []byte) (*Job, JobOptions, Findings) {
+	var options JobOptions
 	job, findings := read(text, func(r *reader, at *place, v *value) *Job {
 		job := request(r, at, v, "job", (*reader).job)
 		if v.kind == isObject && v.get("options") != nil && v.get("options").kind == isObject {
-			tags = r.object(at.at("options"), v.get("options"), false).texts("tags")
+			options = r.jobOptions(at.at("options"), v.get("options"))
 		}
 		return job
 	})
-	return job, tags, findings
+	return job, options, findings
 }
 
 // request reads {NAME, options?}, which is closed.
@@ -96,7 +117,7 @@ type Document struct {
 	Component *Component
 	Workflow  *Workflow
 	Job       *Job
-	Tags      []string
+	Options   JobOptions
 }
 
 // ReadDocument reads a component, a workflow or a job, bare or as it is posted.
@@ -108,7 +129,7 @@ func ReadDocument(text []byte) (Document, Findings) {
 				if inner := v.get(name); inner != nil {
 					r.names(at, v, true, []string{name, "options"})
 					if options := v.get("options"); options != nil && name == "job" && r.is(at.at("options"), options, isObject) {
-						doc.Tags = r.object(at.at("options"), options, false).texts("tags")
+						doc.Options = r.jobOptions(at.at("options"), options)
 					}
 					at, v = at.at(name), inner
 					break
