@@ -39,7 +39,8 @@ type commands struct {
 	Doctor   doctorCommand    `cmd:"" help:"Look for what is misconfigured, and say how to mend it."`
 	Audit    auditCommands    `cmd:"" help:"Verify the audit log."`
 	Migrate  migrateCommands  `cmd:"" help:"Look at the database's schema, and bring it up to date."`
-	Workflow workflowCommands `cmd:"" help:"Check workflows, and write them as Argo Workflows."`
+	Run      runCommand       `cmd:"" help:"Run a workflow."`
+	Workflow workflowCommands `cmd:"" help:"Check, keep and fetch workflows, and write them as Argo Workflows."`
 	Simulate simulateCommand  `cmd:"" help:"Pretend to be a system that Lodge works with."`
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"lodge/internal/workflows/argo"
@@ -13,6 +12,8 @@ import (
 type workflowCommands struct {
 	Validate  workflowValidateCommand  `cmd:"" help:"Say everything that is wrong with a component, workflow or job."`
 	Transpile workflowTranspileCommand `cmd:"" help:"Write a component, workflow or job as an Argo Workflow."`
+	Push      workflowPushCommand      `cmd:"" help:"Keep a component or workflow on a server: as a new version if it is there."`
+	Pull      workflowPullCommand      `cmd:"" help:"Fetch a component or workflow from a server."`
 }
 
 // workflowFile is a document with the components that it refers to. No server is asked.
@@ -38,13 +39,7 @@ func (f workflowFile) read(t *terminal) ([]byte, spec.Loader, error) {
 		}
 		components = append(components, doc.Component)
 	}
-	var text []byte
-	var err error
-	if f.File == "-" {
-		text, err = io.ReadAll(t.in)
-	} else {
-		text, err = os.ReadFile(f.File)
-	}
+	text, err := readFile(t, f.File)
 	return text, spec.Shelf(components...), err
 }
 

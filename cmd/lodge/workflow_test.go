@@ -10,7 +10,7 @@ import (
 
 func TestWorkflow(t *testing.T) {
 	t.Parallel()
-	hello, err := os.ReadFile("../../examples/workflows/hello.json")
+	hello, err := os.ReadFile("../../examples/workflows/count-words.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,13 +30,13 @@ func TestWorkflow(t *testing.T) {
 		want  string // printed, or after "!" the error
 		wants int    // lines at least
 	}{
-		"validate":              {[]string{"validate", "../../examples/workflows/hello.json"}, "", "hello.json is valid.", 1},
+		"validate":              {[]string{"validate", "../../examples/workflows/count-words.json"}, "", "count-words.json is valid.", 1},
 		"validate input":        {[]string{"validate", "-"}, string(hello), "- is valid.", 1},
-		"what is wrong":         {[]string{"validate", "-"}, strings.Replace(string(hello), `"port": "names"`, `"port": "name"`, 1), "!- is not valid", 0},
+		"what is wrong":         {[]string{"validate", "-"}, strings.Replace(string(hello), `"port": "texts"`, `"port": "nothing"`, 1), "!- is not valid", 0},
 		"a reference":           {[]string{"validate", write("uses.json", uses)}, "", "!is not valid", 0},
 		"a reference that is":   {[]string{"validate", write("uses.json", uses), "--with", write("brick.json", brick)}, "", "is valid", 1},
 		"no file":               {[]string{"validate", filepath.Join(dir, "nothing.json")}, "", "!no such file", 0},
-		"transpile":             {[]string{"transpile", "../../examples/workflows/hello.json"}, "", "withParam: '{{inputs.parameters.names}}'", 40},
+		"transpile":             {[]string{"transpile", "../../examples/workflows/count-words.json"}, "", "withParam: '{{inputs.parameters.texts}}'", 40},
 		"transpile with others": {[]string{"transpile", "-", "--with", write("brick.json", brick)}, uses, "template: 8a4e2b9c-5f0f-4c7e-9b64-3a1f0c6d2e09", 10},
 		"not to be run":         {[]string{"transpile", "-"}, uses, "!cannot be run:\n/implementation/nodes/0/node: there is no component", 0},
 	} {

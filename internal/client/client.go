@@ -1,7 +1,7 @@
-// Package client is what `lodge put` and `lodge get` do: it carries files to and
-// from the results part of a Lodge server. Bodies stream; a download that was
-// cut goes on where it stopped; what arrives is compared with the server's
-// SHA-256. Every error is a sentence for the person at the terminal.
+// Package client is what `lodge put`, `lodge get` and `lodge run` do: it carries
+// files to and from the results part of a Lodge server, and jobs to its workflows
+// part. Bodies stream; a download that was cut goes on where it stopped; what
+// arrives is compared with the server's SHA-256. Every error is a sentence for the person at the terminal.
 //
 // The package reads no environment and no stored login: whoever makes a Client
 // says where the server is and hands it a source of tokens.
@@ -59,9 +59,8 @@ type Client struct {
 	base string
 	http *http.Client
 
-	mu     sync.Mutex
-	prefix string
-	found  bool
+	mu       sync.Mutex
+	prefixes map[string]string // where parts stand, once that is known
 }
 
 // New makes a client; it does not call the server.
@@ -81,7 +80,7 @@ func New(cfg Config) (*Client, error) {
 	cfg.Pause, cfg.Idle = cmp.Or(cfg.Pause, 500*time.Millisecond), cmp.Or(cfg.Idle, 90*time.Second)
 	cfg.Attempts = cmp.Or(cfg.Attempts, 6)
 	return &Client{
-		cfg: cfg, base: strings.TrimRight(u.String(), "/"),
+		cfg: cfg, base: strings.TrimRight(u.String(), "/"), prefixes: map[string]string{},
 		http: &http.Client{
 			Transport: &http.Transport{
 				Proxy:               http.ProxyFromEnvironment,
@@ -122,17 +121,23 @@ func roots(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// address gives the address of a route of the results part, which stands under /results when all
-// parts are served and at the root when it is served alone.
+// address gives the address of a route of the results part.
 func (c *Client) address(ctx context.Context, elements ...string) (string, error) {
+	return c.below(ctx, "results", "/healthz", elements...)
+}
+
+// below gives the address of a route of a part, which stands under its name when all parts are served
+// and at the root when it is served alone. It is found by a page that needs no login.
+func (c *Client) below(ctx context.Context, part, page string, elements ...string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, prefix := range []string{"/results", ""} {
-		if c.found {
+	prefix, found := c.prefixes[part]
+	for _, candidate := range []string{"/" + part, ""} {
+		if found {
 			break
 		}
 		ctx, stop := context.WithTimeoutCause(ctx, 15*time.Second, errSlow)
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+prefix+"/healthz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+candidate+page, nil)
 		if err != nil {
 			stop()
 			return "", fmt.Errorf("make a request: %w", err)
@@ -149,14 +154,15 @@ func (c *Client) address(ctx context.Context, elements ...string) (string, error
 			return "", redirected(resp)
 		}
 		if resp.StatusCode/100 == 2 {
-			c.prefix, c.found = prefix, true
+			prefix, found = candidate, true
+			c.prefixes[part] = prefix
 		}
 	}
-	if !c.found {
-		return "", fault.New(fault.Unavailable, "At %s nothing answers as Lodge's results part does.", c.base)
+	if !found {
+		return "", fault.New(fault.Unavailable, "At %s nothing answers as Lodge's %s part does.", c.base, part)
 	}
 	var s strings.Builder
-	s.WriteString(c.base + c.prefix)
+	s.WriteString(c.base + prefix)
 	for _, e := range elements {
 		s.WriteString("/" + url.PathEscape(e))
 	}

@@ -67,7 +67,9 @@ func refused(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	sentence, id := sentence(body)
 	kind := kinds[resp.StatusCode]
-	if kind == fault.Unauthenticated || slices.Contains(strangers, sentence) {
+	// The workflows part answers 400 to whom it does not know.
+	unknown := strings.Contains(string(body), `"summary":"could not authenticate"`)
+	if kind == fault.Unauthenticated || unknown || slices.Contains(strangers, sentence) {
 		if sentence = strings.TrimSuffix(sentence, "."); sentence != "" {
 			sentence = " (" + sentence + ")"
 		}
@@ -88,7 +90,12 @@ func refused(resp *http.Response) error {
 func sentence(body []byte) (text, requestID string) {
 	var in struct {
 		Detail json.RawMessage `json:"detail"`
-		Error  struct {
+		// What is wrong with a workflow.
+		Findings []struct {
+			Pointer string `json:"pointer"`
+			Message string `json:"message"`
+		} `json:"findings"`
+		Error struct {
 			Message   string `json:"message"`
 			RequestID string `json:"request_id"`
 			Fields    []struct {
@@ -108,6 +115,9 @@ func sentence(body []byte) (text, requestID string) {
 		return text, in.Error.RequestID
 	}
 	if json.Unmarshal(in.Detail, &text) == nil {
+		for _, f := range in.Findings {
+			text += "\n  " + f.Pointer + ": " + f.Message
+		}
 		return text, ""
 	}
 	var findings []struct {

@@ -174,7 +174,7 @@ func sent(r httpapi.RegisteredRoute) string {
 		id       = "0192f3a1-0000-7000-8000-000000000001"
 		workflow = `{"type":"workflow","name":"w","uid":"` + id + `","workspace":"elsewhere","component":{"type":"component","uid":"` + id + `","implementation":{"type":"any"}}}`
 	)
-	at := r.Pattern[strings.Index(r.Pattern, "/api/v1/")+len("/api/v1/"):]
+	_, at, _ := strings.Cut(r.Pattern, "/api/v1/")
 	switch kind, _, _ := strings.Cut(at, "/"); {
 	case kind == "workspaces":
 		return `{"name":"elsewhere","roles":["x"]}`
@@ -196,7 +196,8 @@ func sent(r httpapi.RegisteredRoute) string {
 
 // unknownToWorkflows is how that part's clients know a missing login.
 func unknownToWorkflows(r httpapi.RegisteredRoute, status int, body string) bool {
-	return status == http.StatusBadRequest && strings.Contains(body, `"summary":"could not authenticate"`) && strings.Contains(r.Pattern, "/api/v1/")
+	theirs := strings.HasPrefix(r.Action, "workflows.") || strings.Contains(r.Pattern, "/api/v1/")
+	return theirs && status == http.StatusBadRequest && strings.Contains(body, `"summary":"could not authenticate"`)
 }
 
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }

@@ -29,7 +29,7 @@ const (
 
 // routes is the original's API, in its order, then what is ours.
 func (s *Service) routes() []httpapi.Route {
-	return append(append(append(append(s.accountRoutes(), s.documentRoutes(kindComponent)...), s.documentRoutes(kindWorkflow)...), s.jobRoutes()...), s.placeRoutes()...)
+	return append(append(append(append(s.accountRoutes(), s.documentRoutes(kindComponent)...), s.documentRoutes(kindWorkflow)...), append(s.jobRoutes(), s.jobFileRoutes()...)...), s.placeRoutes()...)
 }
 
 // endpoint is what a route needs beside the rest.
@@ -48,7 +48,7 @@ type endpoint struct {
 // action self; every other is asked for by the service, on the workspace at hand.
 func (s *Service) route(e endpoint) httpapi.Route {
 	limits := httpapi.Limits{Body: s.cfg.MaxDocument}
-	if e.media == streamMedia {
+	if e.media == streamMedia || e.media == octets || e.media == "text/plain" {
 		limits = httpapi.Limits{Timeout: -1}
 	}
 	if e.media == "" {
@@ -88,7 +88,7 @@ func acceptable(r *http.Request, media string) error {
 	if sent, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); writes && r.ContentLength != 0 && (err != nil || sent != jsonMedia) {
 		return &summarised{"Content-Type media type not supported", fault.New(fault.Unsupported, "requested Content-Type %s is not available, expecting %s", clip(r.Header.Get("Content-Type")), jsonMedia)}
 	}
-	if !takes(r.Header.Values("Accept"), media) {
+	if media != octets && !takes(r.Header.Values("Accept"), media) {
 		err := fault.Wrap(errNotAcceptable, fault.Unsupported, "requested Accept type %s is not available, expecting %s", clip(strings.Join(r.Header.Values("Accept"), ", ")), media)
 		return &summarised{"Accept media type not acceptable", err}
 	}

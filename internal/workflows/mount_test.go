@@ -42,7 +42,7 @@ func TestRoutes(t *testing.T) {
 		"GET /components/{id}/versions/", "DELETE /components/{id}/{version}",
 		"GET /workflows/", "POST /workflows/", "GET /workflows/{id}", "GET /workflows/{id}/{version}", "PUT /workflows/{id}", "PATCH /workflows/{id}",
 		"GET /workflows/{id}/versions/", "DELETE /workflows/{id}/{version}",
-		"GET /jobs/", "POST /jobs/", "GET /jobs/{id}", "DELETE /jobs/{id}", "POST /jobs/{id}/terminate", "GET /jobs/{id}/status", "GET /jobs/{id}/events/",
+		"GET /jobs/", "POST /jobs/", "GET /jobs/{id}", "DELETE /jobs/{id}", "POST /jobs/{id}/terminate", "GET /jobs/{id}/status", "GET /jobs/{id}/events/", "POST /jobs/{id}/retry", "POST /jobs/{id}/resubmit", "GET /jobs/{id}/outputs/", "GET /workflows/{id}/{version}/log",
 		"GET /secrets/{workspace}/", "PUT /secrets/{workspace}/{key}", "DELETE /secrets/{workspace}/{key}",
 		"GET /volumes/{workspace}/", "POST /volumes/{workspace}/", "GET /volumes/{workspace}/{id}", "PUT /volumes/{workspace}/{id}", "DELETE /volumes/{workspace}/{id}",
 	} {
@@ -63,22 +63,23 @@ func TestRoutes(t *testing.T) {
 		if r.Action == httpapi.Public {
 			continue
 		}
-		path := strings.NewReplacer("{id}", otherUID, "{version}", "1", "{workspace}", "ws1", "{key}", "k").Replace(strings.TrimPrefix(r.Path, base))
+		at := s.url + r.Path
+		at = strings.NewReplacer("{id}", otherUID, "{version}", "1", "{workspace}", "ws1", "{key}", "k", "{job}", otherUID, "{node}", "n", "{artifact}", "a", "{name}", "o").Replace(at)
 		body := ""
 		if r.Method != http.MethodGet && r.Method != http.MethodDelete {
 			body = "{}"
 		}
-		s.do(r.Method, path, "", body).is(t, 400, `"summary":"could not authenticate"`)
-		s.do(r.Method, path, "Bearer bogus", body).is(t, 400, `"summary":"could not authenticate"`)
+		s.do(r.Method, at, "", body).is(t, 400, `"summary":"could not authenticate"`)
+		s.do(r.Method, at, "Bearer bogus", body).is(t, 400, `"summary":"could not authenticate"`)
 		if r.Method == http.MethodGet {
 			// HEAD is answered like GET.
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, s.url+base+path, nil)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, at, nil)
 			noError(t, err)
 			resp, err := http.DefaultClient.Do(req)
 			noError(t, err)
 			_ = resp.Body.Close()
 			if resp.StatusCode != 400 {
-				t.Errorf("HEAD %s: %d", path, resp.StatusCode)
+				t.Errorf("HEAD %s: %d", at, resp.StatusCode)
 			}
 		}
 	}

@@ -40,7 +40,13 @@ type site struct {
 	bucket objects.Bucket
 	svc    *workflows.Service
 	folder string
-	stop   func()
+	// workspace is where told looks for jobs.
+	workspace string
+	stop      func()
+}
+
+func sandbox() workflows.WorkspaceChange {
+	return workflows.WorkspaceChange{Name: "sandbox", Roles: [][]string{{"r"}}}
 }
 
 // setup is what a test wants to be different; what a second site takes over is set as well.
@@ -79,7 +85,7 @@ func newSite(t testing.TB, change ...func(*setup)) *site {
 		t.Cleanup(func() { must(t, files.Close()) })
 		set.bucket = files
 	}
-	s := &site{t: t, db: set.db, bucket: set.bucket, folder: set.folder}
+	s := &site{t: t, db: set.db, bucket: set.bucket, folder: set.folder, workspace: "w"}
 	b, err := bus.Open(bus.Config{}, log)
 	must(t, err)
 	t.Cleanup(func() { must(t, b.Close()) })
@@ -291,7 +297,7 @@ func (o told) phases() map[string]string {
 func (s *site) told(id uuid.UUID) told {
 	s.t.Helper()
 	var o told
-	text, err := s.svc.JobObject(s.ctx, "w", id.String())
+	text, err := s.svc.JobObject(s.ctx, s.workspace, id.String())
 	if fault.Is(err, fault.Missing) {
 		return o // it has not begun
 	}
