@@ -20,7 +20,7 @@ export default defineConfig({
   },
   server: {
     proxy: Object.fromEntries(
-      ['/api', '/auth', '/idp', '/results', '/fleet', '/readyz', '/healthz', '/openapi.json', '/docs'].map((path) => [
+      ['/api', '/auth', '/idp', '/results', '/fleet', '/workflows', '/readyz', '/healthz', '/openapi.json', '/docs'].map((path) => [
         path,
         { target: server, changeOrigin: false, ws: path === '/fleet' },
       ]),

@@ -30,6 +30,14 @@ const FleetLogs = lazy(() => import('./fleet/logs'));
 const FleetSchedules = lazy(() => import('./fleet/schedules'));
 const FleetTasks = lazy(() => import('./fleet/tasks'));
 const FleetTask = lazy(() => import('./fleet/task'));
+const Runs = lazy(() => import('./workflows/runs'));
+const RunPage = lazy(() => import('./workflows/run-page'));
+const Start = lazy(() => import('./workflows/start'));
+const Library = lazy(() => import('./workflows/library'));
+const LibraryItem = lazy(() => import('./workflows/library-item'));
+const Editor = lazy(() => import('./workflows/editor'));
+const Workspaces = lazy(() => import('./workflows/workspaces'));
+const Workspace = lazy(() => import('./workflows/workspace'));
 const People = lazy(() => import('./access/people'));
 const Person = lazy(() => import('./access/person'));
 const Roles = lazy(() => import('./access/roles'));
@@ -148,6 +156,15 @@ function Pages() {
         <Route path="fleet/logs" element={needs('fleet.tasks.read', <FleetLogs />)} />
         <Route path="fleet/tasks" element={needs('fleet.tasks.read', <FleetTasks />)} />
         <Route path="fleet/tasks/:id" element={needs('fleet.tasks.read', <FleetTask />)} />
+        <Route path="workflows" element={<Navigate to="/workflows/runs" replace />} />
+        <Route path="workflows/runs" element={<Runs />} />
+        <Route path="workflows/runs/:id" element={<RunPage />} />
+        <Route path="workflows/start/:id" element={<Start />} />
+        <Route path="workflows/library" element={<Library />} />
+        <Route path="workflows/library/:kind/:id" element={<LibraryItem />} />
+        <Route path="workflows/editor/:kind/:id" element={<Editor />} />
+        <Route path="workflows/workspaces" element={<Workspaces />} />
+        <Route path="workflows/workspaces/:name" element={<Workspace />} />
         <Route path="access" element={<Navigate to="/access/people" replace />} />
         <Route path="access/people" element={needs('users.read', <People />)} />
         <Route path="access/people/:id" element={needs('users.read', <Person />)} />

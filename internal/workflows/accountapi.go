@@ -105,6 +105,17 @@ func (s *Service) accountRoutes() []httpapi.Route {
 			doc: httpapi.Doc{ID: "listWorkspaces", Tags: workspaces, Summary: "List the workspaces that the caller may see", Response: items[WorkspaceInfo]{}},
 		}),
 	}
+	routes = append(routes, s.route(endpoint{
+		method: "GET", path: "/workspaces/{name}", action: WriteWorkspace, summary: "error retrieving workspace",
+		handle: func(w http.ResponseWriter, r *http.Request) error {
+			detail, err := s.Workspace(r.Context(), r.PathValue("name"))
+			if err != nil {
+				return err
+			}
+			return httpapi.JSON(w, http.StatusOK, detail)
+		},
+		doc: httpapi.Doc{ID: "getWorkspace", Tags: workspaces, Summary: "One workspace with who belongs to it, for its administrators", Response: WorkspaceDetail{}, Errors: []int{404}},
+	}))
 	if s.cfg.Prefix != "" { // alone at the root, the platform's own /readyz is there and knows more
 		routes = append(routes, plain("/readyz", "ready"))
 	}

@@ -19,6 +19,9 @@ import (
 // base is the API's path below the mount.
 const base = "/api/v1"
 
+// dryRun is the one path whose POST changes nothing.
+const dryRun = "/validate/"
+
 const (
 	jsonMedia   = "application/json"
 	streamMedia = "text/event-stream"
@@ -60,7 +63,7 @@ func (s *Service) route(e endpoint) httpapi.Route {
 			if err == nil {
 				err = e.handle(w, r)
 			}
-			if err == nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			if err == nil && r.Method != http.MethodGet && r.Method != http.MethodHead && e.path != dryRun {
 				kind, _, _ := strings.Cut(strings.TrimPrefix(e.path, "/"), "/")
 				s.cfg.Changed(kind)
 			}

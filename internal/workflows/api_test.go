@@ -362,6 +362,11 @@ func TestWorkspaces(t *testing.T) {
 	// What is not given stays; an invited collaborator gets in, and sees that they are one.
 	s.do("PUT", "/workspaces/", me, `{"name":"n","roles":["flow@sand.box--$owner","guest@x--$collaborator","ws-owner"]}`).is(t, 200, "The workspace n has been updated")
 	s.do("GET", "/workspaces/", personToken(t, "guest"), "").is(t, 200, `{"name":"n","description":"d","roles":["ws-collaborator","guest@x--$collaborator"]}`)
+	// Its administrators read who belongs to it, so that a change keeps the rest; nobody else does.
+	s.do("GET", "/workspaces/n", me, "").exactly(t, 200, `{"name":"n","description":"d","roles":[["flow@sand.box--$owner","guest@x--$collaborator"]],"hidden":true}`)
+	s.do("GET", "/workspaces/n", personToken(t, "guest"), "").is(t, 403, "")
+	s.do("GET", "/workspaces/n", personToken(t, "x"), "").is(t, 404, "")
+	s.do("GET", "/workspaces/nix", me, "").is(t, 404, "")
 	unverified := token(t, claims{"sub": "evil", "email": "flow@sand.box", "email_verified": false, "roles": []string{}})
 	if a := s.do("GET", "/workspaces/", unverified, ""); strings.Contains(a.body, `"n"`) {
 		t.Errorf("an unverified address is believed: %s", a.body)
@@ -451,6 +456,7 @@ func TestJobs(t *testing.T) {
 		me := token(t, nil)
 		inner := s.newComponent(me, ","+brickImpl)
 		sent := strings.Replace(job("ws1", `,"name":"first"`), brickImpl, uses(`"` + inner.UID.String() + `"`)[1:], 1)
+		sent = strings.Replace(sent, `"workspace":"ws1"`, `"workspace":"ws1","uid":"`+otherUID+`","name":"w","version":{"current":3}`, 1)
 		at := s.do("POST", "/jobs/", me, sent).is(t, 201, "").Header.Get("Location")[len("/api/v1"):]
 		id := uuid.MustParse(at[strings.LastIndexByte(at, '/')+1:])
 		eventually(t, "the job begins", func() bool { return len(s.engine.begun()) == 1 })
@@ -468,6 +474,8 @@ func TestJobs(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		s.do("GET", at+"/status", me, "").exactly(t, 200, `{"uid":"`+id.String()+`","status":"Pending"}`)
+		s.do("GET", "/jobs/", me, "").is(t, 200, `"status":"Pending","workflow":{"uid":"`+otherUID+`","name":"w","version":3}`)
+		s.do("GET", "/components/", me, "").is(t, 200, `"implementation":"brick"`)
 		s.do("GET", at, me, "").is(t, 200, `"version":{"current":1,"tags":["latest"],`)
 		s.do("DELETE", at, me, "").exactly(t, 423, `{"code":423,"summary":"job in progress","detail":"job in progress"}`)
 

@@ -124,7 +124,7 @@ func (s *Service) jobRoutes() []httpapi.Route {
 			doc: httpapi.Doc{ID: "streamJobEvents", Tags: tags, Summary: "The job's Workflow, whole, at every change; resumed by Last-Event-ID", Stream: streamMedia, Errors: []int{404}},
 		}),
 		s.route(endpoint{
-			method: "POST", path: "/validate/", action: access.Self, summary: "cannot validate", handle: s.validate,
+			method: "POST", path: dryRun, action: access.Self, summary: "cannot validate", handle: s.validate,
 			doc: httpapi.Doc{ID: "validate", Tags: []string{"validation"}, Summary: "Check a component, a workflow or a job without storing it", Response: Verdict{}},
 		}),
 	}

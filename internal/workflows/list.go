@@ -17,10 +17,20 @@ import (
 type Item struct {
 	spec.Metadata
 	Workspace string `json:"workspace,omitempty"`
+	// Implementation is what kind of component it is; unknown of jobs.
+	Implementation string `json:"implementation,omitempty"`
 	// What follows is known of jobs only.
 	Status   string          `json:"status,omitempty"`
 	Started  *spec.Timestamp `json:"started,omitempty"`
 	Finished *spec.Timestamp `json:"finished,omitempty"`
+	Workflow *Origin         `json:"workflow,omitempty"`
+}
+
+// Origin is the stored workflow that a job is a run of.
+type Origin struct {
+	UID     string `json:"uid"`
+	Name    string `json:"name,omitempty"`
+	Version int    `json:"version"`
 }
 
 // PageInfo says which part of a list this is.
@@ -137,9 +147,9 @@ func (r row) holds(l listing, terms []term) (bool, error) {
 func (s *store) rows(ctx context.Context, l listing, sel selection, bodies bool, limit, offset int) ([]row, error) {
 	columns := "t.uid, t.name, t.description, t.author_oid, t.author_email, t.modified_at, t.tags, t.workspace, "
 	if l.table == "wf_jobs" {
-		columns += "1, 1, t.phase, t.started_at, t.finished_at, "
+		columns += "1, 1, t.phase, t.started_at, t.finished_at, '', t.workflow_uid, t.workflow_name, t.workflow_version, "
 	} else {
-		columns += "t.version, t.latest, '', NULL, NULL, "
+		columns += "t.version, t.latest, '', NULL, NULL, t.implementation, '', '', 0, "
 	}
 	same := func(a, b string) string {
 		on := make([]string, len(l.key))
@@ -164,14 +174,18 @@ func scanItem(rows *sql.Rows) (r row, err error) {
 	var modified int64
 	var latest int
 	var started, finished sql.NullInt64
+	var from Origin
 	i := &r.item
 	err = rows.Scan(&uid, &i.Name, &i.Description, &i.ModifiedBy.OID, &i.ModifiedBy.Email, &modified, &tags, &i.Workspace,
-		&i.Version.Current, &latest, &i.Status, &started, &finished, &r.body)
+		&i.Version.Current, &latest, &i.Status, &started, &finished, &i.Implementation, &from.UID, &from.Name, &from.Version, &r.body)
 	if err != nil {
 		return r, err
 	}
 	if i.UID, err = uuid.Parse(uid); err != nil {
 		return r, err
+	}
+	if from.UID != "" && from.UID != uuid.Nil.String() {
+		i.Workflow = &from
 	}
 	i.Timestamp = spec.At(database.Time(modified))
 	i.Started, i.Finished = stamp(started), stamp(finished)

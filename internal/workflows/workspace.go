@@ -242,6 +242,24 @@ func (s *Service) Workspaces(ctx context.Context) ([]WorkspaceInfo, error) {
 	return list, nil
 }
 
+// WorkspaceDetail is a workspace as its administrators see it.
+type WorkspaceDetail struct {
+	Name        string     `json:"name"`
+	Description string     `json:"description"`
+	Roles       [][]string `json:"roles" nullable:"false" doc:"Alternatives; of one alternative a member has all roles"`
+	Hidden      bool       `json:"hidden" doc:"Whether those who may not use it do not see it either"`
+}
+
+// Workspace is one workspace with who belongs to it, for those who may change that.
+func (s *Service) Workspace(ctx context.Context, name string) (WorkspaceDetail, error) {
+	ctx, err := s.requireObject(ctx, WriteWorkspace, name, name)
+	if err != nil {
+		return WorkspaceDetail{}, err
+	}
+	w, err := s.store.workspace(ctx, s.db, name)
+	return WorkspaceDetail{w.Name, w.Description, append([][]string{}, w.Roles...), w.Hidden}, err
+}
+
 // WorkspaceChange is what is posted about a workspace. What is nil stays as it is.
 type WorkspaceChange struct {
 	Name        string

@@ -1,3 +1,5 @@
+import type { Finding } from '../workflows/finding';
+
 /** What went wrong, in one shape whatever part of the server said it. */
 export class ApiError extends Error {
   override name = 'ApiError';
@@ -8,6 +10,8 @@ export class ApiError extends Error {
     readonly permission?: string,
     readonly requestId?: string,
     readonly fields: readonly FieldProblem[] = [],
+    /** What the workflows part finds wrong with a document. */
+    readonly findings: readonly Finding[] = [],
   ) {
     super(message);
   }
@@ -18,9 +22,15 @@ export interface FieldProblem {
   readonly message: string;
 }
 
-/** Reads all shapes: the platform's {"error":{…}}, the results part's {"detail":…} and the fleet's {"errors":[…]}. */
+/**
+ * Reads all shapes: the platform's {"error":{…}}, the results part's {"detail":…}, the fleet's {"errors":[…]} and the
+ * workflows part's {"summary":…,"detail":…,"findings":[…]}, which for workspaces is {"Error":…}.
+ */
 export function problemOf(status: number, body: unknown, requestId?: string): ApiError {
   if (isRecord(body)) {
+    if (typeof body.summary === 'string') return workflowsProblem(status, body, requestId);
+    const workspace = text(body.Error);
+    if (workspace !== undefined) return new ApiError(status, kindOf(status), workspace.trim(), undefined, requestId);
     const error = body.error;
     if (isRecord(error)) {
       return new ApiError(
@@ -45,6 +55,17 @@ export function problemOf(status: number, body: unknown, requestId?: string): Ap
     if (refusals.length > 0) return new ApiError(status, 'refused', `The fleet refused: ${refusals.join('; ')}`, undefined, requestId);
   }
   return new ApiError(status, kindOf(status), sentence(status), undefined, requestId);
+}
+
+/** That part answers 400 and 401 where others say 401 and 403, for the sake of its clients. */
+function workflowsProblem(status: number, body: Record<string, unknown>, requestId?: string): ApiError {
+  const summary = text(body.summary) ?? sentence(status);
+  const detail = text(body.detail);
+  if (summary === 'could not authenticate') return new ApiError(401, 'unauthenticated', detail ?? summary, undefined, requestId);
+  if (summary === 'Authorization Denied') return new ApiError(403, 'denied', 'This is for those who may do it in the workspace', undefined, requestId);
+  const findings = Array.isArray(body.findings) ? (body.findings as Finding[]) : [];
+  const message = findings.length > 0 ? findings.map((f) => f.message).join('; ') : (detail ?? summary);
+  return new ApiError(status, status === 423 ? 'conflict' : kindOf(status), message, permissionIn(detail ?? ''), requestId, [], findings);
 }
 
 /** The server could not be reached at all. */

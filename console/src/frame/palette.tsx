@@ -2,11 +2,12 @@ import { useMantineColorScheme } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { Spotlight } from '@mantine/spotlight';
 import { useQuery } from '@tanstack/react-query';
-import { CalendarClock, FileText, KeyRound, LogOut, Moon, Search, Send, Sun, Tags, Upload, User } from 'lucide-react';
+import { Boxes, CalendarClock, FileText, KeyRound, LogOut, Moon, Search, Send, Sun, Tags, Upload, User, Workflow } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { useState } from 'react';
 import { useNavigate } from 'react-router';
 import { lodge } from '../api/lodge';
+import { contains, newest, workflowsAPI } from '../api/workflows';
 import { bytes } from '../lib/format';
 import { logOut } from './log-out';
 import { useMe } from './me-context';
@@ -40,6 +41,12 @@ export default function Palette() {
     queryFn: () => lodge.users({ q: asked, limit: 5 }),
     enabled: search && may(me, 'users.read'),
   });
+  const workflows = useQuery({
+    queryKey: ['workflows', 'workflows', 'palette', asked],
+    queryFn: () => workflowsAPI.list('workflow', { terms: [newest, contains('name', asked)], limit: 5 }),
+    enabled: search,
+    retry: false,
+  });
   const go = (to: string) => () => void navigate(to);
 
   const rooms: Entry[] = wingsFor(me).flatMap((wing) =>
@@ -53,6 +60,7 @@ export default function Palette() {
     })),
   );
   const actions: Entry[] = [
+    entry('Make a workflow', 'Workflows', 'new graph editor create', <Boxes size={18} />, go('/workflows/editor/workflow/new')),
     ...(may(me, 'fleet.tasks.submit')
       ? [
           entry('Send a robot', 'Fleet', 'new task dispatch patrol delivery', <Send size={18} />, go('/fleet/tasks?do=task')),
@@ -72,6 +80,9 @@ export default function Palette() {
   ];
   const objects: Entry[] = search
     ? [
+        ...(workflows.data?.items ?? []).map((w) =>
+          entry(w.name ?? 'unnamed', `Workflow · ${w.workspace ?? ''}`, '', <Workflow size={18} />, go(`/workflows/library/workflow/${w.uid}`)),
+        ),
         ...(files.data?.items ?? []).map((f) =>
           entry(
             f.filename,

@@ -2,9 +2,11 @@ import {
   Activity,
   BellRing,
   Bot,
+  Boxes,
   CalendarClock,
   DoorOpen,
   FileText,
+  FolderKanban,
   HeartPulse,
   House,
   KeyRound,
@@ -19,6 +21,7 @@ import {
   Tags,
   UploadCloud,
   Users,
+  Workflow,
 } from 'lucide-react';
 import type { Me } from '../api/types';
 import { may } from './may';
@@ -40,6 +43,14 @@ export interface Wing {
 /** Every room of the console. A new part adds its wing here and its routes in app.tsx. */
 export const wings: readonly Wing[] = [
   { label: '', rooms: [{ path: '/', label: 'Home', icon: House, words: 'start overview checklist' }] },
+  {
+    label: 'Workflows',
+    rooms: [
+      { path: '/workflows/runs', label: 'Runs', icon: Workflow, words: 'jobs steps logs outputs running failed' },
+      { path: '/workflows/library', label: 'Library', icon: Boxes, words: 'components workflows versions editor graph' },
+      { path: '/workflows/workspaces', label: 'Workspaces', icon: FolderKanban, words: 'members secrets volumes' },
+    ],
+  },
   {
     label: 'Fleet',
     rooms: [

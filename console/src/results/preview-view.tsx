@@ -1,17 +1,16 @@
 import { Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo } from 'react';
-import type { ResultFile } from '../api/types';
 import { parseCSV } from '../lib/csv';
 import { bytes } from '../lib/format';
 import { Answer } from '../ui/answer';
-import { loadPreview, PREVIEW_BYTES } from './preview';
+import { loadPreview, PREVIEW_BYTES, type Viewable } from './preview';
 import classes from './results.module.css';
 
 const ROWS = 200;
 
 /** Shows the beginning of a file as inert text, as a table of text, or as a picture. */
-export function PreviewView({ file }: { file: ResultFile }) {
+export function PreviewView({ file }: { file: Viewable }) {
   const query = useQuery({
     queryKey: ['preview', file.id],
     queryFn: ({ signal }) => loadPreview(file, signal),

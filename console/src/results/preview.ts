@@ -1,10 +1,18 @@
 import { send } from '../api/http';
-import type { ResultFile } from '../api/types';
 
 /** How much of a file is fetched to be looked at. */
 export const PREVIEW_BYTES = 64 * 1024;
 /** Pictures are whole or nothing: up to this size they are fetched. */
 export const PICTURE_BYTES = 8 * 1024 * 1024;
+
+/** A file that can be looked at: of the results, or of a run. */
+export interface Viewable {
+  readonly id: string;
+  readonly url: string;
+  readonly filename: string;
+  readonly content_type: string;
+  readonly size: number;
+}
 
 export type Preview =
   | { kind: 'text'; text: string; whole: boolean }
@@ -19,7 +27,7 @@ const pngMagic = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
  * ever shown as text, as cells of text, or as a picture of the one type whose magic number it has:
  * nothing in it can run.
  */
-export async function loadPreview(file: ResultFile, signal: AbortSignal): Promise<Preview> {
+export async function loadPreview(file: Viewable, signal: AbortSignal): Promise<Preview> {
   if (file.size === 0) return { kind: 'none', reason: 'The file is empty.' };
   const start = await part(file, PREVIEW_BYTES, signal);
   if (isPNG(start)) {
@@ -34,7 +42,7 @@ export async function loadPreview(file: ResultFile, signal: AbortSignal): Promis
 }
 
 /** Asks for the first bytes; reads no further even if the server sends everything. */
-async function part(file: ResultFile, length: number, signal: AbortSignal): Promise<Uint8Array> {
+async function part(file: Viewable, length: number, signal: AbortSignal): Promise<Uint8Array> {
   const response = await send('GET', downloadPath(file), {
     headers: { Range: `bytes=0-${length - 1}` },
     signal,
@@ -57,7 +65,7 @@ async function part(file: ResultFile, length: number, signal: AbortSignal): Prom
 }
 
 /** The path that the file's own address has, on this origin whatever host it was written for. */
-export function downloadPath(file: ResultFile): string {
+export function downloadPath(file: Viewable): string {
   const url = new URL(file.url, window.location.origin);
   return url.pathname + url.search;
 }
@@ -80,13 +88,13 @@ export function decode(bytes: Uint8Array, whole: boolean): string | undefined {
   return undefined;
 }
 
-export function looksLikeCSV(file: Pick<ResultFile, 'filename' | 'content_type'>, text: string): boolean {
+export function looksLikeCSV(file: Pick<Viewable, 'filename' | 'content_type'>, text: string): boolean {
   if (!/\.(csv|tsv)$/i.test(file.filename) && !/^text\/(csv|tab-separated-values)/.test(file.content_type)) return false;
   return /[,;\t|]/.test(text.split('\n', 1)[0] ?? '');
 }
 
 /** Downloads the whole file, hashes what arrived and says whether it is what the server stored. */
-export async function verify(file: ResultFile): Promise<boolean> {
+export async function verify(file: Viewable & { sha256: string }): Promise<boolean> {
   const response = await send('GET', downloadPath(file));
   const digest = await crypto.subtle.digest('SHA-256', await response.arrayBuffer());
   const hex = [...new Uint8Array(digest)].map((b) => b.toString(16).padStart(2, '0')).join('');
