@@ -137,7 +137,7 @@ func TestTwoPeopleAndTheSample(t *testing.T) {
 		equal(t, "headers of ana's"+path, len(foreign.header), len(missing.header))
 	}
 	for _, origin := range []string{bens, l.url(), "https://evil.example"} {
-		_, resp, err := websocket.Dial(t.Context(), anas+"/live", &websocket.DialOptions{
+		_, resp, err := websocket.Dial(t.Context(), anas+"/live", &websocket.DialOptions{ //nolint:bodyclose // the library has read it
 			HTTPClient: ana.http, HTTPHeader: http.Header{"Origin": {origin}},
 		})
 		if err == nil || resp.StatusCode != 403 {
