@@ -35,7 +35,7 @@ type commands struct {
 	Logout   logoutCommand    `cmd:"" help:"Forget the login."`
 	Token    tokenCommands    `cmd:"" help:"Make, list and revoke service tokens, beside the server."`
 	User     userCommands     `cmd:"" help:"Look after the embedded provider's accounts, beside the server."`
-	Settings settingCommands  `cmd:"" name:"config" help:"Show the settings."`
+	Settings settingCommands  `cmd:"" name:"config" help:"Show the settings, or write the first ones."`
 	Doctor   doctorCommand    `cmd:"" help:"Look for what is misconfigured, and say how to mend it."`
 	Audit    auditCommands    `cmd:"" help:"Verify the audit log."`
 	Migrate  migrateCommands  `cmd:"" help:"Look at the database's schema, and bring it up to date."`

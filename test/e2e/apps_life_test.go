@@ -249,7 +249,7 @@ func TestIdle(t *testing.T) {
 	l := startLodge(t, withApps("["+everyone("wild", "serve", ", idle_timeout: 3s, warn_before: 1s")+"]"),
 		with("LODGE_APPS_CULL_EVERY", "300ms"), with("LODGE_APPS_CULL_FLUSH", "200ms"))
 	socket := func(name string, s appSession, query string) *websocket.Conn {
-		c, _, err := websocket.Dial(t.Context(), s.host()+"/ws"+query, &websocket.DialOptions{
+		c, _, err := websocket.Dial(t.Context(), s.host()+"/ws"+query, &websocket.DialOptions{ //nolint:bodyclose // what follows is no body
 			HTTPClient: l.nobody().http, HTTPHeader: http.Header{"userid": {name}, "Origin": {s.host()}},
 		})
 		noError(t, err)
@@ -480,6 +480,7 @@ func TestTheServerEnds(t *testing.T) {
 			ben.up("wild")
 			slow, err := ana.open(t.Context(), "GET", at+"/big?n=200000000", nil, http.NoBody, 0)
 			noError(t, err)
+			defer func() { _ = slow.Body.Close() }()
 			l.server.signal(syscall.SIGTERM)
 			buf := make([]byte, 1<<20)
 			var got int64

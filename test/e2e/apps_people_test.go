@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +139,7 @@ func TestTwoPeopleAndTheSample(t *testing.T) {
 		equal(t, "headers of ana's"+path, len(foreign.header), len(missing.header))
 	}
 	for _, origin := range []string{bens, l.url(), "https://evil.example"} {
-		_, resp, err := websocket.Dial(t.Context(), anas+"/live", &websocket.DialOptions{
+		_, resp, err := websocket.Dial(t.Context(), anas+"/live", &websocket.DialOptions{ //nolint:bodyclose // the library has read it
 			HTTPClient: ana.http, HTTPHeader: http.Header{"Origin": {origin}},
 		})
 		if err == nil || resp.StatusCode != 403 {
@@ -175,6 +177,36 @@ func TestTwoPeopleAndTheSample(t *testing.T) {
 	}
 	ana.get(anas + "/files").is(401)
 	equal(t, "processes", len(appProcesses(t, l.data)), 2)
+}
+
+// An app that is to end with its owner's login ends when the last browser has logged out, and not
+// before; the others run on.
+func TestStopOnLogout(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	noError(t, err)
+	l := startLodge(t, with("LODGE_APPS_CATALOGUE", strings.ReplaceAll("["+everyone("brief", "serve", ", stop_on_logout: true")+", "+everyone("long", "serve", "")+"]", "{wild}", program+", wild-app")),
+		with("LODGE_APPS_CULL_EVERY", "200ms"), with("LODGE_APPS_PROCESS_ALLOW_ROOT", strconv.FormatBool(os.Geteuid() == 0)))
+	t.Cleanup(func() { endApps(t, l.data) })
+	l.admin("user add", "ana", "--password", "a porter at the gate").ok()
+	desk, phone := l.browse("ana", "a porter at the gate"), l.browse("ana", "a porter at the gate")
+	same := http.Header{"Origin": {l.url()}, "Sec-Fetch-Site": {"same-origin"}}
+	var ids []string
+	for _, app := range []string{"brief", "long"} {
+		s := parse[appSession](desk.do("POST", "/api/v1/apps/"+app+"/sessions", same, ""))
+		phone.until(s.ID, "ready")
+		ids = append(ids, s.ID)
+	}
+	desk.do("POST", "/auth/logout", same, "").is(200)
+	<-time.After(time.Second) // five looks at who is logged in
+	equal(t, "state while the phone is logged in", phone.look(ids[0]).State, "ready")
+	phone.do("POST", "/auth/logout", same, "").is(200)
+	root := l.administrator()
+	eventually(t, "the app has ended with the login", func() bool {
+		s := root.look(ids[0])
+		return s.State == "stopped" && s.Cause == "logout"
+	})
+	equal(t, "state of the other", root.look(ids[1]).State, "ready")
 }
 
 // cookiesOf are those that a browser has for an address.

@@ -164,11 +164,7 @@ func (l *lodge) raw(text string) string {
 func (l *lodge) records(action string) int {
 	l.t.Helper()
 	a := l.administrator().get("/api/v1/audit?limit=500&action=" + action).is(200)
-	var got struct {
+	return len(parse[struct {
 		Items []json.RawMessage `json:"items"`
-	}
-	got = parse[struct {
-		Items []json.RawMessage `json:"items"`
-	}](a)
-	return len(got.Items)
+	}](a).Items)
 }

@@ -159,7 +159,7 @@ func (b *bench) run(slug, behaviour string, change ...func(*apps.Spec)) (apps.Sp
 	}
 	b.Cleanup(func() {
 		ctx := context.WithoutCancel(b.Context())
-		if err := b.Driver.Stop(ctx, s.ID, 1<<40, 0); err != nil {
+		if err := b.Stop(ctx, s.ID, 1<<40, 0); err != nil {
 			b.Error(err)
 		}
 		for _, v := range s.Volumes {
