@@ -60,6 +60,7 @@ type (
 	}
 	putAppRequest struct {
 		App     AppID  `path:"app"`
+		DryRun  bool   `query:"dry_run" doc:"Only look for what is wrong with it; nothing is changed"`
 		IfMatch string `header:"If-Match" doc:"The ETag that was read; * for any; leave it out to make a new one"`
 	}
 	launchRequest struct {
@@ -162,6 +163,13 @@ func (s *Service) handlePutApp(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return entryFault(err)
+	}
+	if req.DryRun {
+		one, err := s.mayPutApp(r.Context(), a)
+		if err != nil {
+			return err
+		}
+		return httpapi.JSON(w, http.StatusOK, s.appInfo(r.Context(), Entry{App: a, Version: one.Version}, nil))
 	}
 	expect := int64(0)
 	switch match := strings.TrimSpace(req.IfMatch); match {
