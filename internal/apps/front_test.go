@@ -355,11 +355,14 @@ func TestEventsOfAStart(t *testing.T) {
 			ids = append(ids, id)
 		}
 		if data, ok := strings.CutPrefix(line, "data: "); ok {
-			was := last.Progress
+			was, at := last.Progress, last.At
 			last = Progress{}
 			noError(t, json.Unmarshal([]byte(data), &last))
 			if last.Progress < was {
 				t.Errorf("the bar went back from %d to %d", was, last.Progress)
+			}
+			if last.At.Before(at) && last.Position == 0 {
+				t.Errorf("an event of %v came after one of %v", last.At, at)
 			}
 		}
 	}

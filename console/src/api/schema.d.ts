@@ -3366,6 +3366,8 @@ export interface components {
             type?: string;
         };
         Progress: {
+            /** Format: date-time */
+            at?: string;
             cause?: string;
             /** Format: int64 */
             done?: number;
