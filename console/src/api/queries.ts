@@ -39,6 +39,8 @@ export function staleKeys(topic: string): string[][] {
     case 'sessions':
     case 'identity':
       return [['access'], ['me'], ['audit']];
+    case 'apps':
+      return [['apps']];
     case 'audit':
       return [['audit']];
     case 'site':
