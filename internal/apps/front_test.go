@@ -858,7 +858,7 @@ func TestDryRun(t *testing.T) {
 		wants []string
 	}{
 		"right":             {`{"id":"lab","image":"x","group":"lab"}`, "kim", 200, []string{`"group":"lab"`, `"roles":[]`}},
-		"wrong kinds":       {`{"id":"lab","image":"x","group":"lab","port":"many","resources":{"cpu":"two"},"idle_timeout":"soon","nonsense":1,"security":{"privileged":true}}`, "kim", 422, []string{`["body","port"]`, "is no number", `["body","resources","cpu"]`, `["body","idle_timeout"]`, `["body","nonsense"]`, `["body","security"]`}},
+		"wrong kinds":       {`{"id":"lab","image":"x","group":"lab","port":"many","resources":{"cpu":"two"},"idle_timeout":"soon","nonsense":{"a":1},"security":{"privileged":true},"volumes":[{"name":"a","path":"/a"},{"name":"b","path":"/b","size":"big"}]}`, "kim", 422, []string{`["body","volumes[1]","size"]`, `["body","port"]`, "is no number", `["body","resources","cpu"]`, `["body","idle_timeout"]`, `["body","nonsense"],"type":"invalid","message":"an app has no such key"`, `["body","security","privileged"]`}},
 		"wrong values":      {`{"id":"lab","group":"lab","volumes":[{"name":"V","path":"x"}]}`, "kim", 422, []string{`["body","image"]`, `["body","volumes[0]","name"]`, `["body","volumes[0]","path"]`}},
 		"no such driver":    {`{"id":"lab","image":"x","group":"lab","driver":"steam"}`, "kim", 422, []string{`["body","driver"]`}},
 		"no object":         {`[]`, "kim", 422, []string{`["body"]`}},

@@ -45,40 +45,60 @@ func ParseApp(data []byte) (App, error) {
 	return a, nil
 }
 
-// wrongKeys reads an entry key by key, so that every value that cannot be read is named and not only
-// the first. It is empty for what is no object.
+// maxFindings is how many pieces that cannot be read are named at most.
+const maxFindings = 50
+
+// wrongKeys reads an entry piece by piece, so that every value that cannot be read is named and not
+// only the first. It is empty for what is no object.
 func wrongKeys(data []byte) []finding {
-	var entry map[string]json.RawMessage
-	if json.Unmarshal(data, &entry) != nil {
-		return nil
-	}
 	f := &findings{}
-	for _, key := range slices.Sorted(maps.Keys(entry)) {
-		one, err := json.Marshal(map[string]json.RawMessage{key: entry[key]})
-		if err != nil {
-			continue
-		}
-		decoder := json.NewDecoder(bytes.NewReader(one))
+	f.probe(data, "", func(piece json.RawMessage) json.RawMessage { return piece })
+	return f.list
+}
+
+// probe looks for the smallest pieces of a value that cannot be read. within puts a piece back where
+// it stands in an otherwise empty entry.
+func (f *findings) probe(piece json.RawMessage, key string, within func(json.RawMessage) json.RawMessage) {
+	fails := func(text json.RawMessage) error {
+		decoder := json.NewDecoder(bytes.NewReader(text))
 		decoder.DisallowUnknownFields()
-		err = decoder.Decode(new(App))
-		var kind *json.UnmarshalTypeError
-		switch {
-		case err == nil:
-		case errors.As(err, &kind):
-			f.add(kind.Field, "is no %s", typeWord(kind.Type))
-		default:
-			unknown, found := strings.CutPrefix(err.Error(), "json: unknown field ")
-			switch name := strings.Trim(unknown, `"`); {
-			case !found:
-				f.add(key, "%v", err)
-			case name == key:
-				f.add(key, "an app has no such key")
-			default:
-				f.add(key, "has no key %q", name)
-			}
+		return decoder.Decode(new(App))
+	}
+	err := fails(within(piece))
+	if err == nil || len(f.list) >= maxFindings {
+		return
+	}
+	if fails(within(json.RawMessage("null"))) != nil {
+		f.add(key, "an app has no such key") // null is nothing to any key that there is
+		return
+	}
+	known := len(f.list)
+	var object map[string]json.RawMessage
+	var list []json.RawMessage
+	switch {
+	case json.Unmarshal(piece, &object) == nil:
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			f.probe(object[name], strings.TrimPrefix(key+"."+name, "."), func(inner json.RawMessage) json.RawMessage {
+				quoted, _ := json.Marshal(name) // a text can be written
+				return within(slices.Concat([]byte("{"), quoted, []byte(":"), inner, []byte("}")))
+			})
+		}
+	case json.Unmarshal(piece, &list) == nil:
+		for i, one := range list {
+			f.probe(one, fmt.Sprintf("%s[%d]", key, i), func(inner json.RawMessage) json.RawMessage {
+				return within(slices.Concat([]byte("["), inner, []byte("]")))
+			})
 		}
 	}
-	return f.list
+	if len(f.list) > known || key == "" {
+		return // it was the pieces
+	}
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		f.add(key, "is no %s", typeWord(kind.Type))
+		return
+	}
+	f.add(key, "%v", err)
 }
 
 // typeWord names what a value should have been, in the words of whoever writes an entry.
