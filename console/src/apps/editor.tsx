@@ -24,12 +24,12 @@ import { defaultsOf, limitsOf, whoMay } from './model';
 import { appsQueries } from './queries';
 
 const first = `# What people see of it
-id: ''
-name: ''
-description: ''
+id:
+name:
+description:
 
 # What runs: an image, or a command
-image: ''
+image:
 
 # Who may use it
 allow:
@@ -158,6 +158,8 @@ function Editor({ isNew, etag, given, draft, app }: Props) {
   return (
     <form
       onSubmit={(event) => {
+        // What is submitted in a dialog above this form comes by here too.
+        if (event.target !== event.currentTarget) return;
         event.preventDefault();
         if (faults.length === 0) save.mutate();
       }}

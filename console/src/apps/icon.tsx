@@ -1,4 +1,3 @@
-import { ThemeIcon } from '@mantine/core';
 import {
   Activity,
   AppWindow,
@@ -24,6 +23,7 @@ import {
   Table,
   Terminal,
 } from 'lucide-react';
+import classes from './apps.module.css';
 import { colourOf, initials } from './model';
 import { nameOfIcon } from './icons';
 
@@ -58,8 +58,8 @@ export function AppIcon({ app, size = 44 }: { app: { id: string; name: string; i
   const wanted = nameOfIcon(app.icon);
   const Picture = wanted.kind === 'name' ? pictures[wanted.text] : undefined;
   return (
-    <ThemeIcon size={size} radius="md" variant="light" color={colourOf(app.id)} aria-hidden="true" fz={size * 0.36} fw={650}>
+    <span className={classes.icon} data-colour={colourOf(app.id)} style={{ width: size, height: size, fontSize: size * 0.36 }} aria-hidden="true">
       {Picture !== undefined ? <Picture size={size * 0.5} /> : wanted.kind === 'sign' ? wanted.text : initials(app.name)}
-    </ThemeIcon>
+    </span>
   );
 }

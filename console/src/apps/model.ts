@@ -213,8 +213,8 @@ export function initials(name: string): string {
 }
 
 /** One of a few colours, the same for an app on every page. */
-export function colourOf(id: string): 'pine' | 'blue' | 'grape' | 'orange' | 'teal' {
-  const colours = ['pine', 'blue', 'grape', 'orange', 'teal'] as const;
+export function colourOf(id: string): 'pine' | 'blue' | 'grape' | 'amber' | 'gray' {
+  const colours = ['pine', 'blue', 'grape', 'amber', 'gray'] as const;
   let sum = 0;
   for (const c of id) sum = (sum * 31 + (c.codePointAt(0) ?? 0)) % 9973;
   return colours[sum % colours.length] ?? 'pine';

@@ -53,7 +53,7 @@ export function SessionButtons({ session, whose, size = 'compact-sm', onForgotte
         </Button>
       )}
       {ended && whose === undefined && (
-        <Button size={size} leftSection={<RotateCw size={15} aria-hidden />} loading={restart.isPending} onClick={() => restart.mutate()} aria-label={`Start ${title} again`}>
+        <Button size={size} leftSection={<RotateCw size={15} aria-hidden />} loading={restart.isPending} onClick={() => restart.mutate()} aria-label={`${session.state === 'failed' ? 'Try' : 'Start'} again: ${title}`}>
           {session.state === 'failed' ? 'Try again' : 'Start again'}
         </Button>
       )}
