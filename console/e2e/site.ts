@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-const binary = resolve(import.meta.dirname, process.env.LODGE_BIN ?? '../../bin/lodge');
+export const binary = resolve(import.meta.dirname, process.env.LODGE_BIN ?? '../../bin/lodge');
 
 /** A real server with a data folder of its own and a simulated hub beside it. */
 export interface Site {
@@ -33,9 +33,14 @@ export interface Upload {
 export interface Options {
   /** How much faster than time a simulated site lives beside the server; without it there is none. */
   readonly simulator?: number;
+  /** More of lodge.yaml. */
+  readonly config?: string;
 }
 
-export async function startSite({ simulator }: Options = {}): Promise<Site> {
+/** Whoever runs the tests as root lets apps that are plain processes run as root too. */
+const ownApps = process.getuid?.() === 0 ? 'apps:\n  process:\n    allow_root: true\n' : '';
+
+export async function startSite({ simulator, config: more = ownApps }: Options = {}): Promise<Site> {
   if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make build" first`);
   const home = mkdtempSync(join(tmpdir(), 'lodge-console-'));
   const data = join(home, 'data');
@@ -45,7 +50,7 @@ export async function startSite({ simulator }: Options = {}): Promise<Site> {
   const config = join(home, 'lodge.yaml');
   writeFileSync(
     config,
-    `results:\n  hub:\n    url: ${hubURL}\n    flow: robot\n    id: node-1\n    secret: not-a-real-secret\n    sync_timeout: 1s\n`,
+    `results:\n  hub:\n    url: ${hubURL}\n    flow: robot\n    id: node-1\n    secret: not-a-real-secret\n    sync_timeout: 1s\n${more}`,
   );
   let hub = startHub(hubPort);
   await answers(hubURL);

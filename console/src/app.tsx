@@ -20,6 +20,12 @@ import { resolveVariables, theme } from './theme';
 import { Problem } from './ui/problem';
 
 const Home = lazy(() => import('./home/home'));
+const AppCatalogue = lazy(() => import('./apps/catalogue'));
+const AppEditor = lazy(() => import('./apps/editor'));
+const MyApps = lazy(() => import('./apps/mine'));
+const AppSessions = lazy(() => import('./apps/all'));
+const AppSession = lazy(() => import('./apps/session'));
+const AppDrivers = lazy(() => import('./apps/drivers'));
 const Files = lazy(() => import('./results/files'));
 const Uploads = lazy(() => import('./results/uploads'));
 const FleetMap = lazy(() => import('./fleet/map'));
@@ -144,6 +150,14 @@ function Pages() {
     <Routes>
       <Route element={<Frame />}>
         <Route index element={<Home />} />
+        <Route path="apps" element={<Navigate to="/apps/catalogue" replace />} />
+        <Route path="apps/catalogue" element={<AppCatalogue />} />
+        <Route path="apps/catalogue/new" element={needs('apps.admin', <AppEditor />)} />
+        <Route path="apps/catalogue/edit/:id" element={needs('apps.admin', <AppEditor />)} />
+        <Route path="apps/mine" element={<MyApps />} />
+        <Route path="apps/sessions" element={needs('apps.read-any', <AppSessions />)} />
+        <Route path="apps/sessions/:id" element={<AppSession />} />
+        <Route path="apps/drivers" element={needs('apps.admin', <AppDrivers />)} />
         <Route path="results" element={<Navigate to="/results/files" replace />} />
         <Route path="results/files" element={needs('results.read', <Files />)} />
         <Route path="results/uploads" element={needs('results.uploads.read', <Uploads />)} />

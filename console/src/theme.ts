@@ -108,15 +108,18 @@ export const theme = createTheme({
   },
 });
 
-/** In the dark, tinted surfaces are a breath of their colour, and what stands on them is light. */
+/** Errors are dark enough to be read. In the dark, tinted surfaces are a breath of their colour, and what stands on them is light. */
 export const resolveVariables: CSSVariablesResolver = () => ({
   variables: {},
-  light: {},
-  dark: Object.fromEntries(
-    ['pine', 'red', 'yellow', 'blue', 'gray'].flatMap((color) => [
-      [`--mantine-color-${color}-light`, `color-mix(in srgb, var(--mantine-color-${color}-5) 17%, transparent)`],
-      [`--mantine-color-${color}-light-hover`, `color-mix(in srgb, var(--mantine-color-${color}-5) 24%, transparent)`],
-      [`--mantine-color-${color}-light-color`, `var(--mantine-color-${color}-2)`],
-    ]),
-  ),
+  light: { '--mantine-color-error': 'var(--mantine-color-red-8)' },
+  dark: {
+    '--mantine-color-error': 'var(--mantine-color-red-4)',
+    ...Object.fromEntries(
+      ['pine', 'red', 'yellow', 'blue', 'gray'].flatMap((color) => [
+        [`--mantine-color-${color}-light`, `color-mix(in srgb, var(--mantine-color-${color}-5) 17%, transparent)`],
+        [`--mantine-color-${color}-light-hover`, `color-mix(in srgb, var(--mantine-color-${color}-5) 24%, transparent)`],
+        [`--mantine-color-${color}-light-color`, `var(--mantine-color-${color}-2)`],
+      ]),
+    ),
+  },
 });

@@ -49,8 +49,8 @@ func (s *Service) apiRoutes() []httpapi.Route {
 		{Method: "GET", Path: "/api/v1/app-drivers", Action: string(Admin), Handle: s.handleDrivers, Doc: httpapi.Doc{ID: "listAppDrivers", Tags: tags, Summary: "The drivers, and which limits they truly enforce", Response: DriverList{}}},
 		{Method: "POST", Path: "/api/v1/apps/-/reconcile", Action: string(Admin), Handle: s.handleReconcile, Doc: httpapi.Doc{ID: "reconcileApps", Tags: tags, Summary: "Compare the app sessions with what runs, now", Errors: []int{503}}},
 		// The login's hand-over and the way to one's own copy lead those who are nobody yet to the login.
-		{Method: "GET", Path: "/auth/app", Action: httpapi.Public, Handle: s.handleAuthApp, Doc: httpapi.Doc{ID: "enterApp", Tags: tags, Summary: "Lead a browser's login to an app's host", Stream: "text/html", Status: 302}},
-		{Method: "GET", Path: "/open/{app}", Action: httpapi.Public, Handle: s.handleOpen, Doc: httpapi.Doc{ID: "openApp", Tags: tags, Summary: "Lead everybody to their own copy of an app", Request: openRequest{}, Stream: "text/html", Status: 303}},
+		{Method: "GET", Path: "/auth/app", Action: httpapi.Public, Handle: s.asPage(s.handleAuthApp), Doc: httpapi.Doc{ID: "enterApp", Tags: tags, Summary: "Lead a browser's login to an app's host", Stream: "text/html", Status: 302}},
+		{Method: "GET", Path: "/open/{app}", Action: httpapi.Public, Handle: s.asPage(s.handleOpen), Doc: httpapi.Doc{ID: "openApp", Tags: tags, Summary: "Lead everybody to their own copy of an app", Request: openRequest{}, Stream: "text/html", Status: 303}},
 	}
 }
 
@@ -60,6 +60,7 @@ type (
 	}
 	putAppRequest struct {
 		App     AppID  `path:"app"`
+		DryRun  bool   `query:"dry_run" doc:"Only look for what is wrong with it; nothing is changed"`
 		IfMatch string `header:"If-Match" doc:"The ETag that was read; * for any; leave it out to make a new one"`
 	}
 	launchRequest struct {
@@ -162,6 +163,13 @@ func (s *Service) handlePutApp(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return entryFault(err)
+	}
+	if req.DryRun {
+		one, err := s.mayPutApp(r.Context(), a)
+		if err != nil {
+			return err
+		}
+		return httpapi.JSON(w, http.StatusOK, s.appInfo(r.Context(), Entry{App: a, Version: one.Version}, nil))
 	}
 	expect := int64(0)
 	switch match := strings.TrimSpace(req.IfMatch); match {

@@ -104,32 +104,49 @@ func (s *Service) mayList(ctx context.Context, a App) bool {
 	return err == nil
 }
 
+// mayPutApp says whether the caller may write this entry, and gives what it would replace: Version 0
+// says that there is none yet.
+func (s *Service) mayPutApp(ctx context.Context, a App) (known Entry, err error) {
+	if _, fixed := s.entries.fixed[a.ID]; fixed {
+		return Entry{}, fault.New(fault.Conflict, "this app stands in the configuration and is changed there")
+	}
+	if _, err := s.access.Require(ctx, Admin, a.Group); err != nil {
+		return Entry{}, err
+	}
+	if _, err := s.driver(a.Driver); err != nil {
+		return Entry{}, entryFault(&specError{[]finding{{"driver", err.Error()}}})
+	}
+	if c := access.CallerFrom(ctx); !c.Admin {
+		if why := s.needsAdministrator(a); why != "" {
+			return Entry{}, &fault.Error{Kind: fault.Denied, Permission: "administrator", Detail: "only an administrator of the site may make an app with " + why}
+		}
+	}
+	known, err = s.store.entry(ctx, s.store.db, a.ID)
+	if errors.Is(err, errNoRow) {
+		return Entry{}, nil
+	}
+	if err != nil {
+		return Entry{}, err
+	}
+	// Whoever looks after one group must not take an app from another.
+	if _, err := s.access.Require(ctx, Admin, known.Group); err != nil {
+		return Entry{}, hidden(err)
+	}
+	return known, nil
+}
+
 // PutApp makes or changes an entry. expect is the version that it must have: 0 for a new one, -1 for any.
 func (s *Service) PutApp(ctx context.Context, a App, expect int64) (one Entry, created bool, err error) {
-	if _, fixed := s.entries.fixed[a.ID]; fixed {
-		return Entry{}, false, fault.New(fault.Conflict, "this app stands in the configuration and is changed there")
+	known, err := s.mayPutApp(ctx, a)
+	if err != nil {
+		return Entry{}, false, err
 	}
 	d, err := s.access.Require(ctx, Admin, a.Group)
 	if err != nil {
 		return Entry{}, false, err
 	}
-	if c := access.CallerFrom(ctx); !c.Admin {
-		if why := s.needsAdministrator(a); why != "" {
-			return Entry{}, false, &fault.Error{Kind: fault.Denied, Permission: "administrator", Detail: "only an administrator of the site may make an app with " + why}
-		}
-	}
 	ctx = access.WithDecision(ctx, d)
-	known, err := s.store.entry(ctx, s.store.db, a.ID)
-	created = errors.Is(err, errNoRow)
-	if err != nil && !created {
-		return Entry{}, false, err
-	}
-	if !created {
-		// Whoever looks after one group must not take an app from another.
-		if _, err := s.access.Require(ctx, Admin, known.Group); err != nil {
-			return Entry{}, false, hidden(err)
-		}
-	}
+	created = known.Version == 0
 	err = s.store.db.Tx(ctx, func(tx *database.Tx) error {
 		was, err := s.store.entry(ctx, tx, a.ID)
 		if err != nil && !errors.Is(err, errNoRow) {

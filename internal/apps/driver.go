@@ -74,7 +74,7 @@ type Step struct {
 // Health is how a driver is, and which limits it truly enforces.
 type Health struct {
 	Version  string            `json:"version"`
-	Enforced map[string]string `json:"enforced" doc:"What becomes of each limit: enforced, or why not"`
+	Enforced map[string]string `json:"enforced" nullable:"false" doc:"What becomes of each limit: enforced, or why not"`
 	Warnings []string          `json:"warnings" nullable:"false"`
 }
 

@@ -355,11 +355,14 @@ func TestEventsOfAStart(t *testing.T) {
 			ids = append(ids, id)
 		}
 		if data, ok := strings.CutPrefix(line, "data: "); ok {
-			was := last.Progress
+			was, at := last.Progress, last.At
 			last = Progress{}
 			noError(t, json.Unmarshal([]byte(data), &last))
 			if last.Progress < was {
 				t.Errorf("the bar went back from %d to %d", was, last.Progress)
+			}
+			if last.At.Before(at) && last.Position == 0 {
+				t.Errorf("an event of %v came after one of %v", last.At, at)
 			}
 		}
 	}
@@ -787,6 +790,11 @@ func TestAPI(t *testing.T) {
 		t.Error(text)
 	}
 	get("/app-capacity", "ana", 200)
+	equal(t, one.Extend.Step, 3600)
+	equal(t, one.Extend.Left, 4*3600)
+	equal(t, one.Extend.Soon, false)
+	equal(t, apps.Items[0].Allow.Everyone, true)
+	equal(t, apps.Items[0].Options[0].Choices[1], ChoiceInfo{"large", ResourceInfo{CPU: 2}})
 	get("/app-drivers", "ana", 403)
 	post("/app-sessions/"+row.ID+"/extend", "ana", `{}`, 200)
 	post("/app-sessions/"+row.ID+"/activity", "ana", fmt.Sprintf(`{"last_activity":%q}`, time.Now().Add(time.Hour).Format(time.RFC3339)), 422)
@@ -834,6 +842,41 @@ func TestCatalogueByAPI(t *testing.T) {
 	noError(t, s.DeleteApp(keeper, "lab"))
 	_, _, err = s.Launch(s.as("ben"), Request{App: "lab"})
 	equal(t, errors.Is(err, errHidden), true)
+}
+
+// A dry run says what is wrong with an entry, all of it and at its keys, and changes nothing.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	s := mirrorSite(t)
+	s.permit("keeper", Admin, "lab")
+	member := s.as("kim")
+	noError(t, s.access.GiveRole(access.WithCaller(t.Context(), &access.Caller{Name: "test", Admin: true}), access.CallerFrom(member).UserID, "keeper"))
+	for name, row := range map[string]struct {
+		body  string
+		who   string
+		want  int
+		wants []string
+	}{
+		"right":             {`{"id":"lab","image":"x","group":"lab"}`, "kim", 200, []string{`"group":"lab"`, `"roles":[]`}},
+		"wrong kinds":       {`{"id":"lab","image":"x","group":"lab","port":"many","resources":{"cpu":"two"},"idle_timeout":"soon","nonsense":{"a":1},"security":{"privileged":true},"volumes":[{"name":"a","path":"/a"},{"name":"b","path":"/b","size":"big"}]}`, "kim", 422, []string{`["body","volumes[1]","size"]`, `["body","port"]`, "is no number", `["body","resources","cpu"]`, `["body","idle_timeout"]`, `["body","nonsense"],"type":"invalid","message":"an app has no such key"`, `["body","security","privileged"]`}},
+		"wrong values":      {`{"id":"lab","group":"lab","volumes":[{"name":"V","path":"x"}]}`, "kim", 422, []string{`["body","image"]`, `["body","volumes[0]","name"]`, `["body","volumes[0]","path"]`}},
+		"no such driver":    {`{"id":"lab","image":"x","group":"lab","driver":"steam"}`, "kim", 422, []string{`["body","driver"]`}},
+		"no object":         {`[]`, "kim", 422, []string{`["body"]`}},
+		"another group":     {`{"id":"lab","image":"x","group":"other"}`, "kim", 403, nil},
+		"the configuration": {`{"id":"demo","image":"x","group":"lab"}`, "kim", 422, []string{"is not the one in the address"}},
+		"nobody's":          {`{"id":"lab","image":"x","group":"lab"}`, "ben", 403, nil},
+	} {
+		resp, text := s.ask("PUT", s.public.String()+"/api/v1/apps/lab?dry_run=true", row.who, strings.NewReader(row.body), "Content-Type", "application/json")
+		if resp.StatusCode != row.want {
+			t.Errorf("%s: %d, want %d: %s", name, resp.StatusCode, row.want, text)
+		}
+		for _, part := range row.wants {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: %s is not in %s", name, part, text)
+			}
+		}
+	}
+	equal(t, s.count("SELECT COUNT(*) FROM app_entries"), 0)
 }
 
 func TestFrames(t *testing.T) {

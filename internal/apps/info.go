@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -38,6 +39,7 @@ type SessionInfo struct {
 	IdleTimeout    string         `json:"idle_timeout,omitempty"`
 	ExpiresAt      *time.Time     `json:"expires_at"`
 	ExpiresWhy     string         `json:"expires_why,omitempty" enum:"idle,lifetime,extended"`
+	Extend         *ExtendInfo    `json:"extend,omitempty" doc:"How far its end can still be put off; missing if it does not end by itself"`
 	RestartNeeded  bool           `json:"restart_needed" doc:"The catalogue's entry has changed since"`
 	Image          string         `json:"image,omitempty"`
 	ImageDigest    string         `json:"image_digest,omitempty"`
@@ -58,6 +60,14 @@ type UserInfo struct {
 type ResourceInfo struct {
 	CPU    float64 `json:"cpu"`
 	Memory int64   `json:"memory_bytes" doc:"-1 for no limit"`
+	GPU    int     `json:"gpu,omitempty"`
+}
+
+// ExtendInfo is how an owner may put off the end of an app session.
+type ExtendInfo struct {
+	Step int64 `json:"step_seconds" doc:"By how much at a time"`
+	Left int64 `json:"left_seconds" doc:"By how much in all, from now on"`
+	Soon bool  `json:"soon" doc:"It ends within the time of its warning"`
 }
 
 // AppInfo is an app of the catalogue as the API shows it.
@@ -71,10 +81,11 @@ type AppInfo struct {
 	Image       string        `json:"image,omitempty"`
 	URL         string        `json:"url" doc:"Leads everybody to their own copy"`
 	Options     []OptionInfo  `json:"options" nullable:"false"`
+	Allow       AllowInfo     `json:"allow"`
 	Resources   ResourceInfo  `json:"resources"`
-	IdleTimeout string        `json:"idle_timeout"`
-	MaxLifetime string        `json:"max_lifetime"`
-	Named       int           `json:"named"`
+	IdleTimeout string        `json:"idle_timeout" doc:"0s for never"`
+	MaxLifetime string        `json:"max_lifetime" doc:"0s for no end"`
+	Named       int           `json:"named" doc:"How many named app sessions a person may have besides the usual one"`
 	ReadOnly    bool          `json:"read_only" doc:"It stands in the configuration"`
 	CanLaunch   bool          `json:"can_launch"`
 	WhyNot      string        `json:"why_not,omitempty" doc:"Why it cannot be launched now"`
@@ -83,13 +94,31 @@ type AppInfo struct {
 	Entry any `json:"entry,omitempty"`
 }
 
+// AllowInfo is who may use an app, besides administrators. People are counted, not named: whoever
+// sees the app need not know them.
+type AllowInfo struct {
+	Roles    []access.Role `json:"roles" nullable:"false"`
+	Deny     []access.Role `json:"deny_roles" nullable:"false"`
+	People   int           `json:"people" doc:"How many people are named"`
+	Everyone bool          `json:"everyone" doc:"Everybody who is logged in"`
+}
+
 // OptionInfo is a field of the launch form.
 type OptionInfo struct {
-	ID      string   `json:"id"`
-	Label   string   `json:"label"`
-	Type    string   `json:"type" enum:"choice,text,number,boolean"`
-	Default any      `json:"default,omitempty"`
-	Choices []string `json:"choices,omitempty"`
+	ID      string       `json:"id"`
+	Label   string       `json:"label"`
+	Type    string       `json:"type" enum:"choice,text,number,boolean"`
+	Default any          `json:"default,omitempty"`
+	Choices []ChoiceInfo `json:"choices,omitempty"`
+	Pattern string       `json:"pattern,omitempty" doc:"What a text must fit as a whole"`
+	Min     *float64     `json:"min,omitempty"`
+	Max     *float64     `json:"max,omitempty"`
+}
+
+// ChoiceInfo is one of an option's choices with what it changes.
+type ChoiceInfo struct {
+	ID        string       `json:"id"`
+	Resources ResourceInfo `json:"resources" doc:"0 leaves what the app has anyway"`
 }
 
 // AppList is the catalogue.
@@ -114,8 +143,10 @@ type Capacity struct {
 	Mine         int   `json:"mine"`
 	PerUser      int   `json:"sessions_per_user" doc:"0 is no limit"`
 	Sessions     int   `json:"sessions" doc:"0 is no limit"`
-	CPU          int64 `json:"cpu_millis_used"`
-	Memory       int64 `json:"memory_bytes_used"`
+	CPU          int64 `json:"cpu_millis_used" doc:"Promised to one's own app sessions"`
+	Memory       int64 `json:"memory_bytes_used" doc:"Promised to one's own app sessions"`
+	CPULimit     int64 `json:"cpu_millis_per_user" doc:"0 is no limit"`
+	MemoryLimit  int64 `json:"memory_bytes_per_user" doc:"0 is no limit"`
 }
 
 // DriverInfo is how a driver is.
@@ -137,7 +168,7 @@ func (s *Service) info(ctx context.Context, row Session) SessionInfo {
 		ID: row.ID, App: row.App, AppName: row.Entry.Name, Name: row.Name, User: UserInfo{row.OwnerID, row.By.Name}, State: row.State, Cause: row.Cause,
 		Message: row.Message, Advice: row.Cause.advice(), Driver: row.Driver, URL: s.url(row), Options: row.Options, CreatedAt: row.Created, QueuedAt: row.Queued,
 		StartedAt: optional(row.Started), ReadyAt: optional(row.Ready), EndedAt: optional(row.Ended), ActivitySource: row.ActiveBy,
-		Image: row.Entry.Image, ImageDigest: row.ImageDigest, Resources: ResourceInfo{float64(row.CPU) / 1000, row.Memory}, Progress: s.progressOf(row), Exit: row.Exit,
+		Image: row.Entry.Image, ImageDigest: row.ImageDigest, Resources: ResourceInfo{float64(row.CPU) / 1000, row.Memory, row.Entry.Resources.GPU}, Progress: s.progressOf(row), Exit: row.Exit,
 	}
 	active := row.Active
 	if seen := s.tracker.of(row.ID).active.Load(); row.State == Running && seen > micros(active) {
@@ -154,6 +185,11 @@ func (s *Service) info(ctx context.Context, row Session) SessionInfo {
 		out.ExpiresAt, out.ExpiresWhy = optional(end), string(why)
 		if !end.IsZero() && row.Extended > 0 {
 			out.ExpiresWhy = "extended"
+		}
+		if left := time.Duration(row.Entry.Extend.Max) - row.Extended; !end.IsZero() {
+			step := min(time.Duration(row.Entry.Extend.Step), left)
+			soon := end.Sub(s.now()) <= time.Duration(row.Entry.WarnBefore)
+			out.Extend = &ExtendInfo{Step: int64(step / time.Second), Left: int64(left / time.Second), Soon: soon}
 		}
 	}
 	if row.State == Queued {
@@ -203,11 +239,11 @@ func (s *Service) appInfo(ctx context.Context, one Entry, own []Session) AppInfo
 	out := AppInfo{
 		ID: a.ID, Name: a.Name, Description: a.Description, Icon: a.Icon, Group: a.Group, Driver: first(a.Driver, s.cfg.Driver), Image: a.Image,
 		URL: strings.TrimSuffix(s.cfg.PublicURL, "/") + "/open/" + string(a.ID), Options: []OptionInfo{}, Named: a.Named,
-		Resources: ResourceInfo{a.Resources.CPU, int64(a.Resources.Memory)}, IdleTimeout: a.idleTimeout().String(), MaxLifetime: time.Duration(a.MaxLifetime).String(),
+		Allow: allowInfo(a.Allow), Resources: resourceInfo(a.Resources), IdleTimeout: a.idleTimeout().String(), MaxLifetime: time.Duration(a.MaxLifetime).String(),
 		ReadOnly: one.Version == 0, Sessions: []SessionInfo{},
 	}
 	for _, o := range a.Options {
-		out.Options = append(out.Options, OptionInfo{o.ID, o.Label, o.Type, o.Default, slices.Sorted(maps.Keys(o.Choices))})
+		out.Options = append(out.Options, optionInfo(o))
 	}
 	for _, row := range own {
 		if row.App == a.ID {
@@ -224,6 +260,32 @@ func (s *Service) appInfo(ctx context.Context, one Entry, own []Session) AppInfo
 	if s.allowed(ctx, Admin, a.Group) {
 		out.Entry = a
 	}
+	return out
+}
+
+func resourceInfo(r Resources) ResourceInfo { return ResourceInfo{r.CPU, int64(r.Memory), r.GPU} }
+
+func allowInfo(a Allow) AllowInfo {
+	out := AllowInfo{Roles: append([]access.Role{}, a.Roles...), Deny: append([]access.Role{}, a.DenyRoles...)}
+	for _, who := range a.Users {
+		if who == "*" {
+			out.Everyone = true
+		} else {
+			out.People++
+		}
+	}
+	return out
+}
+
+// optionInfo lists an option's choices by what they take, so that small comes before large.
+func optionInfo(o Option) OptionInfo {
+	out := OptionInfo{ID: o.ID, Label: o.Label, Type: o.Type, Default: o.Default, Pattern: o.Pattern, Min: o.Min, Max: o.Max}
+	for _, id := range slices.Sorted(maps.Keys(o.Choices)) {
+		out.Choices = append(out.Choices, ChoiceInfo{id, resourceInfo(o.Choices[id])})
+	}
+	slices.SortStableFunc(out.Choices, func(a, b ChoiceInfo) int {
+		return cmp.Or(cmp.Compare(a.Resources.Memory, b.Resources.Memory), cmp.Compare(a.Resources.CPU, b.Resources.CPU))
+	})
 	return out
 }
 
@@ -261,6 +323,7 @@ func (s *Service) handleCapacity(w http.ResponseWriter, r *http.Request) error {
 	return httpapi.JSON(w, http.StatusOK, Capacity{
 		Running: u.all - u.queued, Queued: u.queued, Starting: int(starting), StartsAtOnce: l.StartsAtOnce, Mine: u.mine,
 		PerUser: l.SessionsPerUser, Sessions: l.Sessions, CPU: u.cpu, Memory: u.memory,
+		CPULimit: int64(l.CPUPerUser * 1000), MemoryLimit: int64(l.MemoryPerUser),
 	})
 }
 
@@ -274,6 +337,9 @@ func (s *Service) handleDrivers(w http.ResponseWriter, r *http.Request) error {
 		}
 		if one.Health = h; one.Warnings == nil {
 			one.Warnings = []string{}
+		}
+		if one.Enforced == nil {
+			one.Enforced = map[string]string{}
 		}
 		out.Items = append(out.Items, one)
 	}

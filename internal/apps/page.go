@@ -27,12 +27,12 @@ func (f *front) loadPages() (err error) {
 
 // page is what Lodge shows in place of an app.
 type page struct {
-	Title, Lead, Detail, Message, Log, Help, Home, Base string
-	Bad, Refresh, Live                                  bool
-	Percent                                             int
-	Steps                                               []pageStep
-	Buttons                                             []pageButton
-	Nonce, RequestID                                    string
+	Title, Lead, Detail, Message, Log, Help, Home, Base, Again string
+	Bad, Refresh, Live                                         bool
+	Percent                                                    int
+	Steps                                                      []pageStep
+	Buttons                                                    []pageButton
+	Nonce, RequestID                                           string
 }
 
 type pageStep struct{ Name, Label, Class string }
@@ -42,10 +42,10 @@ type pageButton struct {
 	Second        bool
 }
 
-// labels are the steps of a start as people read them.
+// labels are the steps of a start in their order: permission and limits are looked at again once there is a place.
 var labels = []pageStep{
-	{Name: "permitted", Label: "You may use it"},
 	{Name: "queued", Label: "A place is free"},
+	{Name: "permitted", Label: "You may use it"},
 	{Name: "image", Label: "Its image is here"},
 	{Name: "create", Label: "It has its own room"},
 	{Name: "start", Label: "It runs"},
@@ -71,7 +71,7 @@ func stepsAt(step string) []pageStep {
 func (f *front) show(w http.ResponseWriter, r *http.Request, status int, p page) {
 	p.Nonce = rand.Text()
 	if p.Home == "" {
-		p.Home = f.public.Scheme + "://" + f.public.Host + "/"
+		p.Home = f.public.Scheme + "://" + f.public.Host + "/ui/apps/catalogue"
 	}
 	var out bytes.Buffer
 	if err := f.pages.Execute(&out, p); err != nil {
@@ -91,12 +91,18 @@ func (f *front) show(w http.ResponseWriter, r *http.Request, status int, p page)
 	}
 }
 
-// button posts to Lodge's own address on the app's host and comes back to where the page was.
-func button(r *http.Request, p *passage, what, label string, second bool) pageButton {
+// whereTo is the address that a page stands at, or the app's first page for what cannot be asked for again.
+func whereTo(r *http.Request, p *passage) string {
 	back := r.URL.RequestURI()
 	if r.Method != http.MethodGet || !localPath(back) {
-		back = p.prefix + "/"
+		return p.prefix + "/"
 	}
+	return back
+}
+
+// button posts to Lodge's own address on the app's host and comes back to where the page was.
+func button(r *http.Request, p *passage, what, label string, second bool) pageButton {
+	back := whereTo(r, p)
 	return pageButton{Action: p.prefix + ownPath + what + "?" + url.Values{"next": {back}}.Encode(), Label: label, Second: second}
 }
 
@@ -149,7 +155,7 @@ func (f *front) showBroken(w http.ResponseWriter, r *http.Request, p *passage) {
 		return
 	}
 	f.show(w, r, p.status, page{
-		Title: p.app.Name + " does not answer", Lead: "It runs, but gave no answer. That may pass; otherwise stop it and start it again.", Bad: true,
+		Title: p.app.Name + " does not answer", Lead: "It runs, but gave no answer. That may pass; otherwise stop it and start it again.", Bad: true, Again: whereTo(r, p),
 		Buttons: []pageButton{button(r, p, "stop", "Stop it", true)}, Help: "What is not saved in it may be lost when it stops.",
 		RequestID: httpapi.RequestID(r.Context()),
 	})
@@ -177,6 +183,18 @@ func (f *front) showUntrusted(w http.ResponseWriter, r *http.Request, t target) 
 
 func htmlWanted(r *http.Request) bool {
 	return navigation(r) || r.Header.Get("Sec-Fetch-Mode") == "navigate"
+}
+
+// asPage shows people the errors of an address that a browser is led to.
+func (s *Service) asPage(handle httpapi.Handler) httpapi.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := handle(w, r)
+		if err == nil || !htmlWanted(r) {
+			return err
+		}
+		s.front.refuse(w, r, err)
+		return nil
+	}
 }
 
 // refuse answers an error. What is missing and what is another's look exactly the same.

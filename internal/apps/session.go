@@ -82,6 +82,8 @@ type Progress struct {
 	Position int    `json:"position,omitempty"`
 	Done     int64  `json:"done,omitempty"`
 	Total    int64  `json:"total,omitempty"`
+	// At is when it happened; a place in the queue is told without.
+	At time.Time `json:"at,omitzero"`
 }
 
 // percents is where each step begins, so that the bar only grows.

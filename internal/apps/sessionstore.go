@@ -301,7 +301,7 @@ type storedEvent struct {
 }
 
 func (st *store) events(ctx context.Context, q database.Querier, id string, after int64) ([]storedEvent, error) {
-	rows, err := q.Query(ctx, "SELECT seq, body FROM app_events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT 1000", id, after)
+	rows, err := q.Query(ctx, "SELECT seq, at, body FROM app_events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT 1000", id, after)
 	if err != nil {
 		return nil, err
 	}
@@ -309,13 +309,15 @@ func (st *store) events(ctx context.Context, q database.Querier, id string, afte
 	var list []storedEvent
 	for rows.Next() {
 		var e storedEvent
+		var at int64
 		var body string
-		if err := rows.Scan(&e.seq, &body); err != nil {
+		if err := rows.Scan(&e.seq, &at, &body); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(body), &e.body); err != nil {
 			return nil, err
 		}
+		e.body.At = moment(at)
 		list = append(list, e)
 	}
 	return list, rows.Err()

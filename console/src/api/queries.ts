@@ -41,6 +41,8 @@ export function staleKeys(topic: string): string[][] {
       return [['access'], ['me'], ['audit']];
     case 'workflows':
       return [['workflows', topic.split(/[./]/)[1] ?? '']];
+    case 'apps':
+      return [['apps']];
     case 'audit':
       return [['audit']];
     case 'site':

@@ -3057,11 +3057,23 @@ export interface components {
             /** Format: int64 */
             unix_millis_response_time: number;
         };
+        AllowInfo: {
+            deny_roles: string[];
+            /** @description Everybody who is logged in */
+            everyone: boolean;
+            /**
+             * Format: int64
+             * @description How many people are named
+             */
+            people: number;
+            roles: string[];
+        };
         AnsweredAlert: {
             request: unknown;
             response: unknown;
         };
         AppInfo: {
+            allow: components["schemas"]["AllowInfo"];
             can_launch: boolean;
             description: string;
             driver: string;
@@ -3069,11 +3081,16 @@ export interface components {
             group: string;
             icon: string;
             id: string;
+            /** @description 0s for never */
             idle_timeout: string;
             image?: string;
+            /** @description 0s for no end */
             max_lifetime: string;
             name: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description How many named app sessions a person may have besides the usual one
+             */
             named: number;
             options: components["schemas"]["OptionInfo"][];
             /** @description It stands in the configuration */
@@ -3157,9 +3174,25 @@ export interface components {
             type: "cancel_task_request";
         };
         Capacity: {
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description 0 is no limit
+             */
+            cpu_millis_per_user: number;
+            /**
+             * Format: int64
+             * @description Promised to one's own app sessions
+             */
             cpu_millis_used: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description 0 is no limit
+             */
+            memory_bytes_per_user: number;
+            /**
+             * Format: int64
+             * @description Promised to one's own app sessions
+             */
             memory_bytes_used: number;
             /** Format: int64 */
             mine: number;
@@ -3215,6 +3248,11 @@ export interface components {
             since: string;
             /** @enum {string} */
             state: "ok" | "failed";
+        };
+        ChoiceInfo: {
+            id: string;
+            /** @description 0 leaves what the app has anyway */
+            resources: components["schemas"]["ResourceInfo"];
         };
         Commission: {
             direct_tasks?: boolean | null;
@@ -3323,7 +3361,7 @@ export interface components {
             /** @description What becomes of each limit: enforced, or why not */
             enforced: {
                 [key: string]: string;
-            } | null;
+            };
             error?: string;
             name: string;
             /** @enum {string} */
@@ -3374,6 +3412,20 @@ export interface components {
              */
             rule?: string;
             user?: components["schemas"]["User"];
+        };
+        ExtendInfo: {
+            /**
+             * Format: int64
+             * @description By how much in all, from now on
+             */
+            left_seconds: number;
+            /** @description It ends within the time of its warning */
+            soon: boolean;
+            /**
+             * Format: int64
+             * @description By how much at a time
+             */
+            step_seconds: number;
         };
         ExtendRequestBody: {
             /** Format: date-time */
@@ -3764,10 +3816,16 @@ export interface components {
             username: string;
         };
         OptionInfo: {
-            choices?: string[] | null;
+            choices?: components["schemas"]["ChoiceInfo"][] | null;
             default?: unknown;
             id: string;
             label: string;
+            /** Format: double */
+            max?: number;
+            /** Format: double */
+            min?: number;
+            /** @description What a text must fit as a whole */
+            pattern?: string;
             /** @enum {string} */
             type: "choice" | "text" | "number" | "boolean";
         };
@@ -4026,6 +4084,8 @@ export interface components {
             type?: string;
         };
         Progress: {
+            /** Format: date-time */
+            at?: string;
             cause?: string;
             /** Format: int64 */
             done?: number;
@@ -4114,6 +4174,8 @@ export interface components {
         ResourceInfo: {
             /** Format: double */
             cpu: number;
+            /** Format: int64 */
+            gpu?: number;
             /**
              * Format: int64
              * @description -1 for no limit
@@ -4240,6 +4302,8 @@ export interface components {
             expires_at: string | null;
             /** @enum {string} */
             expires_why?: "idle" | "lifetime" | "extended";
+            /** @description How far its end can still be put off; missing if it does not end by itself */
+            extend?: components["schemas"]["ExtendInfo"];
             id: string;
             idle_timeout?: string;
             image?: string;
@@ -5683,7 +5747,10 @@ export interface operations {
     };
     putApp: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only look for what is wrong with it; nothing is changed */
+                dry_run?: boolean;
+            };
             header?: {
                 /** @description The ETag that was read; * for any; leave it out to make a new one */
                 "If-Match"?: string;

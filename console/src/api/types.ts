@@ -44,3 +44,14 @@ export type DoorState = Schemas['DoorState'];
 export type LiftState = Schemas['LiftState'];
 export type Schedule = Schemas['Schedule'];
 export type ScheduledTask = Schemas['ScheduledTask'];
+
+export type App = Schemas['AppInfo'];
+export type AppOption = Schemas['OptionInfo'];
+export type AppAllow = Schemas['AllowInfo'];
+export type AppResources = Schemas['ResourceInfo'];
+export type AppSession = Schemas['SessionInfo'];
+export type AppState = AppSession['state'];
+export type AppProgress = Schemas['Progress'];
+export type AppStats = Schemas['StatsInfo'];
+export type AppCapacity = Schemas['Capacity'];
+export type AppDriver = Schemas['DriverInfo'];

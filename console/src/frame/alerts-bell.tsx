@@ -25,7 +25,7 @@ export function AlertsBell() {
       <Popover.Dropdown>
         {alerts.length === 0 ? (
           <Text size="sm" c="dimmed">
-            Nothing needs you. Robots that ask, failed uploads and systems that are away appear here.
+            Nothing needs you. Robots that ask, apps about to close, failed uploads and systems that are away appear here.
           </Text>
         ) : (
           <Stack gap="sm">

@@ -1,6 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { queries } from '../api/queries';
-import type { Dependency, Hub } from '../api/types';
+import type { App, Dependency, Hub } from '../api/types';
+import { endOf, titleOf } from '../apps/model';
+import { appsQueries } from '../apps/queries';
 import { useWaitingAlerts } from '../fleet/alert-store';
 import { count, sentence, span } from '../lib/format';
 import { useNow } from '../lib/now';
@@ -14,15 +16,20 @@ export interface Alert {
   readonly link: string;
 }
 
-/** What needs somebody, from real data: robots that ask, the hub queue and the health of the site. */
+/** What needs somebody, from real data: robots that ask, apps that are about to close, the hub queue and the health of the site. */
 export function alertsFrom(
   hub: Hub | undefined,
   failed: number,
   dependencies: readonly Dependency[] | undefined,
   now: number,
   fleet: { waiting: number; worst: 'warn' | 'bad' } = { waiting: 0, worst: 'warn' },
+  apps: readonly App[] = [],
 ): Alert[] {
   const alerts: Alert[] = [];
+  for (const s of apps.flatMap((a) => a.sessions)) {
+    if (s.state !== 'ready' || s.extend?.soon !== true) continue;
+    alerts.push({ id: `app:${s.id}`, tone: 'warn', text: sentence(`${titleOf(s)} ${endOf(s, now)}`), link: `/apps/sessions/${s.id}` });
+  }
   if (fleet.waiting > 0) {
     alerts.push({
       id: 'fleet',
@@ -66,5 +73,6 @@ export function useAlerts(): Alert[] {
   const hub = useQuery({ ...queries.hub(), enabled: may(me, 'results.uploads.read') });
   const failed = useQuery({ ...queries.failed(), enabled: may(me, 'results.uploads.read') });
   const health = useQuery(queries.health());
-  return alertsFrom(hub.data, failed.data ?? 0, health.data?.checks, useNow(), useWaitingAlerts());
+  const apps = useQuery(appsQueries.list());
+  return alertsFrom(hub.data, failed.data ?? 0, health.data?.checks, useNow(), useWaitingAlerts(), apps.data);
 }

@@ -33,7 +33,7 @@ describe('may', () => {
 describe('the navigation', () => {
   const labels = (me: Me) => wingsFor(me).flatMap((w) => w.rooms.map((r) => r.label));
   it('shows what the caller may use, and no empty wing', () => {
-    expect(labels(reader)).toEqual(['Home', 'Runs', 'Library', 'Workspaces', 'Files', 'Tokens', 'Sessions', 'Audit log', 'Health']);
+    expect(labels(reader)).toEqual(['Home', 'Catalogue', 'My apps', 'Runs', 'Library', 'Workspaces', 'Files', 'Tokens', 'Sessions', 'Audit log', 'Health']);
     expect(wingsFor(reader).every((w) => w.rooms.length > 0)).toBe(true);
   });
   it('shows administrators every room', () => {

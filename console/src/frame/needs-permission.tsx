@@ -9,7 +9,7 @@ import { may } from './may';
 export function NeedsPermission({ action, children }: { action: string; children: ReactNode }) {
   const me = useMe();
   if (may(me, action)) return children;
-  const where = action.startsWith('results.') ? 'a project' : 'site';
+  const where = action.startsWith('results.') ? 'a project' : action.startsWith('apps.') ? 'apps' : 'site';
   return (
     <PageView title="Not open to you yet">
       <Problem error={new ApiError(403, 'denied', 'This page is for those who may use it.', `${action} on ${where}`)} />

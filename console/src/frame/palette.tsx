@@ -2,12 +2,14 @@ import { useMantineColorScheme } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { Spotlight } from '@mantine/spotlight';
 import { useQuery } from '@tanstack/react-query';
-import { Boxes, CalendarClock, FileText, KeyRound, LogOut, Moon, Search, Send, Sun, Tags, Upload, User, Workflow } from 'lucide-react';
+import { AppWindow, Boxes, CalendarClock, FileText, KeyRound, LogOut, Moon, Search, Send, Sun, Tags, Upload, User, Workflow } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { useState } from 'react';
 import { useNavigate } from 'react-router';
 import { lodge } from '../api/lodge';
 import { contains, newest, workflowsAPI } from '../api/workflows';
+import { isMoving } from '../apps/model';
+import { appsQueries } from '../apps/queries';
 import { bytes } from '../lib/format';
 import { logOut } from './log-out';
 import { useMe } from './me-context';
@@ -47,6 +49,7 @@ export default function Palette() {
     enabled: search,
     retry: false,
   });
+  const apps = useQuery(appsQueries.list());
   const go = (to: string) => () => void navigate(to);
 
   const rooms: Entry[] = wingsFor(me).flatMap((wing) =>
@@ -61,6 +64,12 @@ export default function Palette() {
   );
   const actions: Entry[] = [
     entry('Make a workflow', 'Workflows', 'new graph editor create', <Boxes size={18} />, go('/workflows/editor/workflow/new')),
+    ...(apps.data ?? []).flatMap((a) => {
+      const usual = a.sessions.find((s) => s.name === '');
+      if (usual?.state === 'ready') return [entry(`Open ${a.name}`, 'App', a.id, <AppWindow size={18} />, () => window.open(usual.url, '_blank', 'noopener'))];
+      if (usual !== undefined && isMoving(usual.state)) return [entry(`Look at ${a.name}`, 'App', a.id, <AppWindow size={18} />, go(`/apps/sessions/${usual.id}`))];
+      return a.can_launch ? [entry(`Start ${a.name}`, 'App', `launch ${a.id}`, <AppWindow size={18} />, go(`/apps/catalogue?launch=${a.id}`))] : [];
+    }),
     ...(may(me, 'fleet.tasks.submit')
       ? [
           entry('Send a robot', 'Fleet', 'new task dispatch patrol delivery', <Send size={18} />, go('/fleet/tasks?do=task')),

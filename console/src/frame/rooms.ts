@@ -1,5 +1,6 @@
 import {
   Activity,
+  AppWindow,
   BellRing,
   Bot,
   Boxes,
@@ -10,12 +11,15 @@ import {
   HeartPulse,
   House,
   KeyRound,
+  LayoutGrid,
   ListChecks,
   type LucideIcon,
   Map as MapIcon,
+  MonitorPlay,
   MonitorSmartphone,
   ScrollText,
   SearchCheck,
+  Server,
   Settings2,
   ShieldCheck,
   Tags,
@@ -43,6 +47,16 @@ export interface Wing {
 /** Every room of the console. A new part adds its wing here and its routes in app.tsx. */
 export const wings: readonly Wing[] = [
   { label: '', rooms: [{ path: '/', label: 'Home', icon: House, words: 'start overview checklist' }] },
+  {
+    label: 'Apps',
+    // An app may be open to a person by name or role alone: what the catalogue shows decides, not a permission.
+    rooms: [
+      { path: '/apps/catalogue', label: 'Catalogue', icon: LayoutGrid, words: 'apps start launch open notebook' },
+      { path: '/apps/mine', label: 'My apps', icon: AppWindow, words: 'running stop extend log quota idle' },
+      { path: '/apps/sessions', label: 'App sessions', icon: MonitorPlay, needs: 'apps.read-any', words: 'everybody running stop users' },
+      { path: '/apps/drivers', label: 'Drivers', icon: Server, needs: 'apps.admin', words: 'process docker kubernetes limits enforced' },
+    ],
+  },
   {
     label: 'Workflows',
     rooms: [

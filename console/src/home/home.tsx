@@ -2,6 +2,7 @@ import { Anchor, Button, Group, SimpleGrid, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { FileUp, SearchCheck, Send, UserPlus } from 'lucide-react';
 import { Link } from 'react-router';
+import { HomeApps } from '../apps/home-apps';
 import { HomeFleet } from '../fleet/home-fleet';
 import { lodge } from '../api/lodge';
 import { queries } from '../api/queries';
@@ -83,6 +84,7 @@ export default function Home() {
       <div className={classes.columns}>
         <Stack gap="md">
           <NeedsMe />
+          <HomeApps />
           <HomeFleet />
           {files && (
             <Panel
@@ -157,7 +159,7 @@ function NeedsMe() {
         <Group p="md" gap="sm">
           <Status tone="good">All well</Status>
           <Text size="sm" c="dimmed">
-            No robot asks, no upload failed, and every system that Lodge needs answers.
+            No robot asks, no app of yours is about to close, no upload failed, and every system that Lodge needs answers.
           </Text>
         </Group>
       ) : (
