@@ -105,6 +105,12 @@ fleet() {
   stop
 }
 
+# map measures the console's map in a real browser.
+map() {
+  echo "bench: the console's map" >&2
+  (cd console && BENCH_OUT=$out LODGE_BIN=$lodge BENCH_ROUNDS=${FAST:+10} npm run --silent bench >&2) || return 1
+}
+
 stop() { kill "$pid" && wait "$pid" 2>/dev/null || true; }
 
 out=$work/benchmarks.md
@@ -122,6 +128,7 @@ go build -o "$work/load" ./test/load
 
 if [ "${ONLY:-}" = fleet ]; then
   fleet
+  map
   cat "$out"
   exit
 fi
