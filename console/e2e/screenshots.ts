@@ -110,6 +110,11 @@ async function furnish(s: Site) {
     id: 'shelf', unix_millis_alert_time: Date.now(), title: 'Shelf is empty', subtitle: 'supply_shelf', message: 'No gloves are left on supply_shelf.',
     display: true, tier: 'warning', responses_available: ['Filled up', 'Later'], alert_parameters: [], task_id: null,
   });
+  await s.api('POST', '/fleet/alerts/request', {
+    id: 'wet', unix_millis_alert_time: Date.now(), title: 'Floor is wet', subtitle: 'L1', message: 'Something was spilled near reception.',
+    display: true, tier: 'error', responses_available: ['Wiped up', 'Close the way'], alert_parameters: [], task_id: null,
+  });
+  await s.api('POST', '/fleet/alerts/request/wet/respond?response=Wiped%20up');
 
   const files = (await s.api('GET', '/results/files')) as { items: { id: string; filename: string }[] };
   const file = (name: string) => encodeURIComponent(files.items.find((f) => f.filename === name)?.id ?? '');
@@ -126,6 +131,8 @@ async function furnish(s: Site) {
     { name: 'fleet-schedules', path: '/fleet/schedules', ready: row('lobby_floor') },
     { name: 'fleet-new-schedule', path: '/fleet/schedules?do=new', ready: dialog },
     { name: 'fleet-alerts', path: '/fleet/alerts' },
+    { name: 'fleet-alerts-answered', path: '/fleet/alerts?show=answered', ready: row('Floor is wet') },
+    { name: 'fleet-logs', path: '/fleet/logs?q=supply', ready: row('supply') },
     { name: 'files', path: '/results/files' },
     { name: 'file-csv', path: `/results/files?file=${file('cohort.csv')}`, ready: visible('Preview as a table') },
     { name: 'file-png', path: `/results/files?file=${file('roc-curve.png')}`, ready: visible('Preview of roc-curve.png') },

@@ -33,6 +33,8 @@ export interface Upload {
 export interface Options {
   /** How much faster than time a simulated site lives beside the server; without it there is none. */
   readonly simulator?: number;
+  /** How many robots it has, if not as many as usual. */
+  readonly robots?: number;
   /** More of lodge.yaml. */
   readonly config?: string;
 }
@@ -40,7 +42,7 @@ export interface Options {
 /** Whoever runs the tests as root lets apps that are plain processes run as root too. */
 const ownApps = process.getuid?.() === 0 ? 'apps:\n  process:\n    allow_root: true\n' : '';
 
-export async function startSite({ simulator, config: more = ownApps }: Options = {}): Promise<Site> {
+export async function startSite({ simulator, robots = 8, config: more = ownApps }: Options = {}): Promise<Site> {
   if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make build" first`);
   const home = mkdtempSync(join(tmpdir(), 'lodge-console-'));
   const data = join(home, 'data');
@@ -56,7 +58,7 @@ export async function startSite({ simulator, config: more = ownApps }: Options =
   await answers(hubURL);
   const serve = ['serve', '--data', data, '--listen', `127.0.0.1:${port}`, '--config', config];
   const server =
-    simulator === undefined ? run([...serve, '--no-simulator']) : run(serve, { LODGE_FLEET_SIMULATOR_SPEED: String(simulator) });
+    simulator === undefined ? run([...serve, '--no-simulator']) : run(serve, { LODGE_FLEET_SIMULATOR_SPEED: String(simulator), LODGE_FLEET_SIMULATOR_ROBOTS: String(robots) });
   await answers(`${url}/readyz`, server);
   const lodge = (...args: string[]) => execFileSync(binary, [...args, '--data', data], { encoding: 'utf8' }).trim();
   const token = lodge('token', 'create', '--name', 'tests', '--admin');

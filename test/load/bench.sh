@@ -169,6 +169,12 @@ EOF
   stop
 }
 
+# map measures the console's map in a real browser.
+map() {
+  echo "bench: the console's map" >&2
+  (cd console && BENCH_OUT=$out LODGE_BIN=$lodge BENCH_ROUNDS=${FAST:+10} npm run --silent bench >&2) || return 1
+}
+
 stop() { kill "$pid" && wait "$pid" 2>/dev/null || true; }
 
 out=$work/benchmarks.md
@@ -186,6 +192,7 @@ go build -o "$work/load" ./test/load
 
 if [ "${ONLY:-}" = fleet ]; then
   fleet
+  map
   cat "$out"
   exit
 fi
