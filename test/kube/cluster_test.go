@@ -80,7 +80,7 @@ func img() error {
 	}
 	build := exec.Command("go", "build", "-o", filepath.Join(folder, "bin", "run"), "./testdata/run")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	load := exec.Command("bash", "-c", `source lib.sh && load docker.io/library/img:latest "$0"`, folder)
+	load := exec.Command("bash", "-c", `source lib.sh && load img:latest "$0"`, folder)
 	load.Dir = tools
 	for _, c := range []*exec.Cmd{build, load} {
 		if out, err := c.CombinedOutput(); err != nil {

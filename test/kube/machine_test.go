@@ -5,7 +5,9 @@ package kube
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,6 +83,26 @@ func TestServiceIsReached(t *testing.T) {
 	asked := c.run(ns, "asks", members{}, "wget", "-q", "-O", "-", "http://"+service.Spec.ClusterIP+"/index.html")
 	equal(t, "who asks from another pod", asked.Status.Phase, "Succeeded")
 	equal(t, "what it got", c.log(ns, "asks", "main"), "hello from a pod\n")
+}
+
+// A pod reaches what listens on the host's end of the link, as Lodge may.
+func TestHostIsReached(t *testing.T) {
+	t.Parallel()
+	c := admin(t)
+	ns := c.namespace()
+	listener, err := net.Listen("tcp", "10.213.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "hello from the host\n")
+	}))
+	_ = host.Listener.Close()
+	host.Listener = listener
+	host.Start()
+	t.Cleanup(host.Close)
+	c.run(ns, "asks", members{}, "wget", "-q", "-O", "-", host.URL)
+	equal(t, "what the pod got", c.log(ns, "asks", "main"), "hello from the host\n")
 }
 
 // A claim is bound to a folder of its own, which belongs to the pod's group, outlives the pod, and
