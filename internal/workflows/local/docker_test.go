@@ -254,6 +254,38 @@ func TestContainerVolumes(t *testing.T) {
 	eventually(t, "the claim alone is left", func() bool { return len(left(t.Context())) == 1 })
 }
 
+// TestContainersBeginTwice starts a step once, also when the answer to the first call got lost.
+func TestContainersBeginTwice(t *testing.T) {
+	t.Parallel()
+	var s setup
+	inContainers(t)(&s)
+	step := local.Step{ID: local.ID{Job: uuid.NewString(), Step: "a", Attempt: 1}, Container: local.Container{Image: stepImage, Args: []string{"slowly", "10"}}}
+	t.Cleanup(func() { must(t, s.driver.Clean(context.WithoutCancel(t.Context()), step.ID.Job)) })
+	if _, err := s.driver.Wait(t.Context(), step.ID, 0, io.Discard); !errors.Is(err, local.ErrLost) {
+		t.Errorf("%v", err)
+	}
+	for range 2 {
+		must(t, s.driver.Begin(t.Context(), step))
+	}
+	var log bytes.Buffer
+	exit, err := s.driver.Wait(t.Context(), step.ID, 0, &log)
+	must(t, err)
+	must(t, s.driver.Begin(t.Context(), step))
+	var again bytes.Buffer
+	_, err = s.driver.Wait(t.Context(), step.ID, 10, &again)
+	must(t, err)
+	if exit.Code != 0 || strings.Count(log.String(), "line") != 10 || again.String() != log.String()[10:] {
+		t.Errorf("%+v: %q and %q", exit, log.String(), again.String())
+	}
+	must(t, s.driver.Kill(t.Context(), step.ID))
+	must(t, s.driver.Remove(t.Context(), step.ID))
+	must(t, s.driver.Kill(t.Context(), step.ID))
+	must(t, s.driver.Remove(t.Context(), step.ID))
+	if _, err := s.driver.Fetch(t.Context(), step.ID, "/out"); !fault.Is(err, fault.Missing) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestContainersEnd stops containers that are to end, and waits for an engine that is away.
 func TestContainersEnd(t *testing.T) {
 	t.Parallel()

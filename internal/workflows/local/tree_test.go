@@ -81,7 +81,7 @@ func TestEveryGolden(t *testing.T) {
 					isList[port] = true
 				}
 			}
-			tr, err := plant(w, time.Unix(0, 0))
+			tr, err := plant(w, 1000, time.Unix(0, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +102,7 @@ func TestEveryGolden(t *testing.T) {
 				}
 			}
 			// The same again, as after a restart, gives the same nodes.
-			second, err := plant(w, time.Unix(0, 0))
+			second, err := plant(w, 1000, time.Unix(0, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
