@@ -28,8 +28,14 @@ import (
 
 const stepImage = "lodge-step:latest"
 
-// buildStep makes the image of testdata/step, from scratch, once for an engine.
-var buildStep = sync.OnceValue(func() error {
+// built makes the image once for this test process.
+var built struct {
+	once sync.Once
+	err  error
+}
+
+// buildStep makes the image of testdata/step, from scratch.
+func buildStep(host string) error {
 	dir, err := os.MkdirTemp("", "lodge-step")
 	if err != nil {
 		return err
@@ -58,7 +64,7 @@ var buildStep = sync.OnceValue(func() error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	engine, err := client.New(client.WithHost(stepEngine))
+	engine, err := client.New(client.WithHost(host))
 	if err != nil {
 		return err
 	}
@@ -73,17 +79,15 @@ var buildStep = sync.OnceValue(func() error {
 		err = errors.New(string(said))
 	}
 	return err
-})
-
-// stepEngine is the address of the engine of this test process.
-var stepEngine string
+}
 
 // inContainers has a site run steps as containers of a real engine.
 func inContainers(t *testing.T) func(*setup) {
 	t.Helper()
-	stepEngine = services.Docker(t)
-	must(t, buildStep())
-	d, err := docker.New(docker.Config{Host: stepEngine, Installation: strings.ToLower(t.Name()), Pull: docker.PullNever}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	host := services.Docker(t)
+	built.once.Do(func() { built.err = buildStep(host) })
+	must(t, built.err)
+	d, err := docker.New(docker.Config{Host: host, Installation: strings.ToLower(t.Name()), Pull: docker.PullNever}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	must(t, err)
 	t.Cleanup(func() { must(t, d.Close()) })
 	return func(set *setup) { set.driver, set.cfg.StepTimeout = d, 20*time.Second }
@@ -184,7 +188,7 @@ func TestContainersResume(t *testing.T) {
 			return there && strings.Contains(s.log(id, id.String()), "line 2")
 		})
 	}
-	engine, err := client.New(client.WithHost(stepEngine))
+	engine, err := client.New(client.WithHost(services.Docker(t)))
 	must(t, err)
 	defer func() { must(t, engine.Close()) }()
 	s.stop()
@@ -223,7 +227,7 @@ func TestContainerVolumes(t *testing.T) {
 	claim, empty := `{"name":"v","persistentVolumeClaim":{"claimName":"data"}}`, `{"name":"v","emptyDir":{}}`
 	s.offer(claim)
 	s.offer(empty)
-	engine, err := client.New(client.WithHost(stepEngine))
+	engine, err := client.New(client.WithHost(services.Docker(t)))
 	must(t, err)
 	volumes := client.Filters{}.Add("label", "lodge.installation=testcontainervolumes")
 	left := func(ctx context.Context) (names []string) {
