@@ -223,7 +223,7 @@ type Workflows struct {
 	FirstWorkspace string         `key:"first_workspace" default:"sandbox" help:"A workspace that is made at start while there is none, for the role sandbox-developer; none when empty."`
 	CreatorRoles   []string       `key:"creator_roles" default:"[admin, developer-admin, sandbox-developer]" help:"Roles that may make workspaces, beside those with the permission."`
 	SecretKeyFile  string         `key:"secret_key_file" example:"/etc/lodge/workflows.key" help:"File with 64 hexadecimal digits that encrypts workspaces' secrets, the same on every replica. One is made in the data folder when empty."`
-	AnyVolume      bool           `key:"any_volume" default:"false" help:"Let jobs mount volumes that their workspace has not registered, as the original does, folders of the machine included. Warned about while on."`
+	AnyVolume      bool           `key:"any_volume" default:"false" help:"Let jobs mount volumes that their workspace has not registered, as the original does. Warned about while on."`
 	MaxDocument    Size           `key:"max_document" default:"8MiB" help:"Largest component, workflow or job."`
 	MaxPage        int            `key:"max_page" default:"1000" min:"1" help:"Most items in one page of a list."`
 	Retention      time.Duration  `key:"retention" default:"2160h" help:"How long jobs that have ended are kept, with their logs and files; 0 means for ever."`
@@ -239,6 +239,8 @@ type WorkflowsLocal struct {
 	StepTimeout time.Duration   `key:"step_timeout" default:"24h" help:"How long a step may run; 0 means no limit."`
 	MaxLog      Size            `key:"max_log" default:"16MiB" help:"How much of a step's log is kept."`
 	MaxFile     Size            `key:"max_file" default:"0" help:"Largest file that a step hands on; 0 means no limit."`
+	MaxNodes    int             `key:"max_nodes" default:"100000" min:"1" help:"Most nodes of one job, lists gone through included."`
+	HostPaths   []string        `key:"host_paths" example:"[/srv/data]" help:"Folders of the machine below which volumes (hostPath) may lie; without any there are none."`
 	Docker      WorkflowsDocker `key:"docker"`
 }
 

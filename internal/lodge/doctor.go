@@ -227,7 +227,7 @@ func (e *examination) workflows(ctx context.Context, p *platform, log *slog.Logg
 	}
 	e.steps(ctx, log)
 	if e.cfg.Workflows.AnyVolume {
-		e.add(Warning, "workflows", "workflows.any_volume is on: whoever may run a job there reads and writes whatever a volume can name")
+		e.add(Warning, "workflows", "workflows.any_volume is on: jobs mount volumes that no administrator of their workspace has registered")
 	}
 }
 

@@ -83,7 +83,7 @@ func (w *workflowsPart) openLocalEngine(ctx context.Context, p *platform, b *buc
 		return nil
 	}
 	config := local.Config{
-		Parallelism: c.Local.Parallelism, StepTimeout: c.Local.StepTimeout, MaxLog: int64(c.Local.MaxLog), MaxFile: int64(c.Local.MaxFile),
+		Parallelism: c.Local.Parallelism, StepTimeout: c.Local.StepTimeout, MaxLog: int64(c.Local.MaxLog), MaxFile: int64(c.Local.MaxFile), MaxNodes: c.Local.MaxNodes, HostPaths: c.Local.HostPaths,
 	}
 	driver, err := w.containers(ctx, p)
 	if err == nil && driver == nil {

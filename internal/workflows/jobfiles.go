@@ -222,14 +222,15 @@ func errNoEngine() error {
 
 // ResubmitJob submits a job again, with its components as they were then.
 func (s *Service) ResubmitJob(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
-	ctx, r, err := s.findJob(ctx, Run, id)
+	ctx, _, err := s.findJob(ctx, Run, id)
 	if err != nil {
 		return uuid.Nil, err
 	}
 	if s.engine == nil {
 		return uuid.Nil, errNoEngine()
 	}
-	if r, err = s.store.job(ctx, s.db, id); err != nil {
+	r, err := s.store.job(ctx, s.db, id)
+	if err != nil {
 		return uuid.Nil, err
 	}
 	o, err := r.order()

@@ -242,6 +242,7 @@ else
 fi
 
 fleet
+map
 proxies
 
 {

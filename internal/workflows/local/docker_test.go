@@ -28,8 +28,14 @@ import (
 
 const stepImage = "lodge-step:latest"
 
-// buildStep makes the image of testdata/step, from scratch, once for an engine.
-var buildStep = sync.OnceValue(func() error {
+// built makes the image once for this test process.
+var built struct {
+	once sync.Once
+	err  error
+}
+
+// buildStep makes the image of testdata/step, from scratch.
+func buildStep(host string) error {
 	dir, err := os.MkdirTemp("", "lodge-step")
 	if err != nil {
 		return err
@@ -58,7 +64,7 @@ var buildStep = sync.OnceValue(func() error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	engine, err := client.New(client.WithHost(stepEngine))
+	engine, err := client.New(client.WithHost(host))
 	if err != nil {
 		return err
 	}
@@ -73,17 +79,15 @@ var buildStep = sync.OnceValue(func() error {
 		err = errors.New(string(said))
 	}
 	return err
-})
-
-// stepEngine is the address of the engine of this test process.
-var stepEngine string
+}
 
 // inContainers has a site run steps as containers of a real engine.
 func inContainers(t *testing.T) func(*setup) {
 	t.Helper()
-	stepEngine = services.Docker(t)
-	must(t, buildStep())
-	d, err := docker.New(docker.Config{Host: stepEngine, Installation: strings.ToLower(t.Name()), Pull: docker.PullNever}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	host := services.Docker(t)
+	built.once.Do(func() { built.err = buildStep(host) })
+	must(t, built.err)
+	d, err := docker.New(docker.Config{Host: host, Installation: strings.ToLower(t.Name()), Pull: docker.PullNever}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	must(t, err)
 	t.Cleanup(func() { must(t, d.Close()) })
 	return func(set *setup) { set.driver, set.cfg.StepTimeout = d, 20*time.Second }
@@ -184,7 +188,7 @@ func TestContainersResume(t *testing.T) {
 			return there && strings.Contains(s.log(id, id.String()), "line 2")
 		})
 	}
-	engine, err := client.New(client.WithHost(stepEngine))
+	engine, err := client.New(client.WithHost(services.Docker(t)))
 	must(t, err)
 	defer func() { must(t, engine.Close()) }()
 	s.stop()
@@ -223,7 +227,7 @@ func TestContainerVolumes(t *testing.T) {
 	claim, empty := `{"name":"v","persistentVolumeClaim":{"claimName":"data"}}`, `{"name":"v","emptyDir":{}}`
 	s.offer(claim)
 	s.offer(empty)
-	engine, err := client.New(client.WithHost(stepEngine))
+	engine, err := client.New(client.WithHost(services.Docker(t)))
 	must(t, err)
 	volumes := client.Filters{}.Add("label", "lodge.installation=testcontainervolumes")
 	left := func(ctx context.Context) (names []string) {
@@ -252,6 +256,38 @@ func TestContainerVolumes(t *testing.T) {
 		}
 	}
 	eventually(t, "the claim alone is left", func() bool { return len(left(t.Context())) == 1 })
+}
+
+// TestContainersBeginTwice starts a step once, also when the answer to the first call got lost.
+func TestContainersBeginTwice(t *testing.T) {
+	t.Parallel()
+	var s setup
+	inContainers(t)(&s)
+	step := local.Step{ID: local.ID{Job: uuid.NewString(), Step: "a", Attempt: 1}, Container: local.Container{Image: stepImage, Args: []string{"slowly", "10"}}}
+	t.Cleanup(func() { must(t, s.driver.Clean(context.WithoutCancel(t.Context()), step.ID.Job)) })
+	if _, err := s.driver.Wait(t.Context(), step.ID, 0, io.Discard); !errors.Is(err, local.ErrLost) {
+		t.Errorf("%v", err)
+	}
+	for range 2 {
+		must(t, s.driver.Begin(t.Context(), step))
+	}
+	var log bytes.Buffer
+	exit, err := s.driver.Wait(t.Context(), step.ID, 0, &log)
+	must(t, err)
+	must(t, s.driver.Begin(t.Context(), step))
+	var again bytes.Buffer
+	_, err = s.driver.Wait(t.Context(), step.ID, 10, &again)
+	must(t, err)
+	if exit.Code != 0 || strings.Count(log.String(), "line") != 10 || again.String() != log.String()[10:] {
+		t.Errorf("%+v: %q and %q", exit, log.String(), again.String())
+	}
+	must(t, s.driver.Kill(t.Context(), step.ID))
+	must(t, s.driver.Remove(t.Context(), step.ID))
+	must(t, s.driver.Kill(t.Context(), step.ID))
+	must(t, s.driver.Remove(t.Context(), step.ID))
+	if _, err := s.driver.Fetch(t.Context(), step.ID, "/out"); !fault.Is(err, fault.Missing) {
+		t.Errorf("%v", err)
+	}
 }
 
 // TestContainersEnd stops containers that are to end, and waits for an engine that is away.

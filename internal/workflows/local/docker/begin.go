@@ -30,11 +30,20 @@ const (
 	logSize      = "64m"
 )
 
-// Begin makes and starts a container. One that was made and not started is made anew.
+// Begin makes and starts a container. One that was made and not started is made anew; one that was
+// started, whose answer got lost, is left alone.
 func (d *Driver) Begin(ctx context.Context, s local.Step) error {
 	name := nameOf(s.ID)
-	if err := d.remove(ctx, name); err != nil {
+	switch state, err := d.state(ctx, name); {
+	case errors.Is(err, local.ErrLost):
+	case err != nil:
 		return err
+	case state.Status != container.StateCreated:
+		return nil
+	default:
+		if err := d.remove(ctx, name); err != nil {
+			return err
+		}
 	}
 	user, err := d.image(ctx, s.Container)
 	if err != nil {
@@ -127,11 +136,12 @@ func (d *Driver) mounted(workspace string, id local.ID, m local.Mount, volumes [
 	if err != nil {
 		return mount.Mount{}, err
 	}
-	if source.Host != "" {
-		return mount.Mount{Type: mount.TypeBind, Source: path.Join(source.Host, m.SubPath), Target: m.Path, ReadOnly: m.ReadOnly}, nil
-	}
 	if m.SubPath != "" {
-		return mount.Mount{}, fmt.Errorf("the volume %s is mounted whole here: a subPath needs a hostPath", m.Volume)
+		// A step could have put a link there that leads elsewhere on the machine.
+		return mount.Mount{}, fmt.Errorf("the volume %s is mounted whole here, without a subPath", m.Volume)
+	}
+	if source.Host != "" {
+		return mount.Mount{Type: mount.TypeBind, Source: source.Host, Target: m.Path, ReadOnly: m.ReadOnly}, nil
 	}
 	labels := map[string]string{labelInstallation: d.cfg.Installation, labelWorkspace: workspace}
 	name := "lodge-" + d.cfg.Installation + "-" + workspace + "-" + source.Claim
