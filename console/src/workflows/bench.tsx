@@ -205,7 +205,7 @@ export function Bench({ kind, start, server }: Props) {
         <>
           {isNew ? `A ${kind} that is not saved yet.` : `Version ${state.base.version?.current ?? 1} of this ${kind}.`}{' '}
           {!isNew && (
-            <Anchor component={Link} to={`/workflows/library/${kind}/${doc.uid ?? ''}`} size="sm">
+            <Anchor component={Link} to={`/workflows/library/${kind}/${doc.uid ?? ''}`} size="sm" underline="always">
               Versions and differences
             </Anchor>
           )}

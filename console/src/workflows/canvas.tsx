@@ -16,10 +16,11 @@ import {
   ReactFlow,
   ReactFlowProvider,
   useReactFlow,
+  useUpdateNodeInternals,
   applyNodeChanges,
 } from '@xyflow/react';
 import { CircleAlert, CircleX, Maximize, Minus, Plus, TriangleAlert } from 'lucide-react';
-import { createContext, type DragEvent, useContext, useMemo, useState } from 'react';
+import { createContext, type DragEvent, useContext, useEffect, useMemo, useState } from 'react';
 import { type Component, type Data, isInline, kindWord, type Point, type Port, typeWord } from './document';
 import { about, directly, type Located, worst } from './finding';
 import { linksOf, type Resolve, type Slot, slotsOf, sourceType } from './graph';
@@ -65,6 +66,7 @@ interface SlotData extends Record<string, unknown> {
   findings: readonly Located[];
   phase: string | undefined;
   running: boolean;
+  editable: boolean;
 }
 
 interface CardData extends Record<string, unknown> {
@@ -245,7 +247,7 @@ function nodesOf(
       draggable: editable && component.implementation.type === 'graph',
       deletable: editable && slot.ref !== undefined,
       ariaLabel: nodeWords(slot, inner, here, phases === undefined ? undefined : phase),
-      data: { slot, inner, findings: here, phase, running: phases !== undefined },
+      data: { slot, inner, findings: here, phase, running: phases !== undefined, editable },
     };
   });
   const card = (side: 'inputs' | 'outputs'): AnyNode => ({
@@ -290,12 +292,21 @@ function edgesOf(component: Component, resolve: Resolve, findings: readonly Loca
   });
 }
 
-function SlotView({ data, selected }: NodeProps<SlotNode>) {
+/** The canvas measures where ports are; it is told when they are others. */
+function usePorts(id: string, ports: readonly Data[]): void {
+  const measure = useUpdateNodeInternals();
+  const names = ports.map((d) => `${d.name} ${d.type}`).join();
+  useEffect(() => measure(id), [measure, id, names]);
+}
+
+function SlotView({ id, data, selected }: NodeProps<SlotNode>) {
   const open = useContext(Open);
-  const { slot, inner, findings, phase, running } = data;
+  usePorts(id, [...(data.inner?.inputs ?? []), ...(data.inner?.outputs ?? [])]);
+  const { slot, inner, findings, phase, running, editable } = data;
   const kind = inner?.implementation.type;
   const tone = worst(findings);
-  const inside = kind === 'graph' || kind === 'map' || kind === 'conditional';
+  // A brick has nothing to see inside but its form.
+  const inside = kind === 'graph' || kind === 'map' || kind === 'conditional' || (kind === 'brick' && editable && isInline(slot.ref));
   return (
     <div className={classes.node} data-selected={selected} data-tone={tone} data-phase={running ? (phase ?? 'none') : undefined} data-testid={`node-${slot.id}`}>
       <div className={classes.head}>
@@ -357,7 +368,8 @@ function PortRow({ data, side }: { data: Data; side: 'source' | 'target' }) {
   );
 }
 
-function CardView({ data, selected }: NodeProps<CardNode>) {
+function CardView({ id, data, selected }: NodeProps<CardNode>) {
+  usePorts(id, data.ports);
   const side = data.side === 'inputs' ? 'source' : 'target';
   const tone = worst(data.findings);
   return (
