@@ -122,14 +122,14 @@ async function furnish(s: Site) {
     { name: 'workflows-run', path: `/workflows/runs/${made.run}`, ready: (page: Page) => page.getByAltText('Preview of plot.png').waitFor() },
     { name: 'workflows-run-step', path: `/workflows/runs/${made.run}?step=${made.step}`, ready: (page: Page) => page.getByRole('region', { name: 'Log', exact: true }).waitFor() },
     { name: 'workflows-run-failed', path: `/workflows/runs/${made.failed}`, ready: (page: Page) => page.getByText('Why it did not succeed').waitFor() },
-    { name: 'workflows-start', path: `/workflows/start/${made.workflow}`, ready: (page: Page) => page.getByText('It can run.').waitFor() },
+    { name: 'workflows-start', path: `/workflows/library/run/${made.workflow}`, ready: (page: Page) => page.getByText('It can run.').waitFor() },
     { name: 'workflows-library', path: '/workflows/library', ready: row('Growth curve') },
     { name: 'workflows-components', path: '/workflows/library?what=component', ready: row('fit') },
     { name: 'workflows-item', path: `/workflows/library/component/${made.component}`, ready: visible('Differences') },
-    { name: 'workflows-editor', path: `/workflows/editor/workflow/${made.workflow}`, ready: node('fit') },
+    { name: 'workflows-editor', path: `/workflows/library/edit/workflow/${made.workflow}`, ready: node('fit') },
     {
       name: 'workflows-editor-findings',
-      path: `/workflows/editor/workflow/${made.broken}`,
+      path: `/workflows/library/edit/workflow/${made.broken}`,
       ready: async (page: Page) => {
         await page.getByTestId('finding-mark').first().waitFor();
         await page.getByRole('radiogroup', { name: 'Beside the canvas' }).getByText(/^Findings/).click();
@@ -137,14 +137,14 @@ async function furnish(s: Site) {
     },
     {
       name: 'workflows-editor-form',
-      path: `/workflows/editor/workflow/${made.workflow}`,
+      path: `/workflows/library/edit/workflow/${made.workflow}`,
       ready: async (page: Page) => {
         await page.getByRole('group', { name: /^Node fit/ }).focus();
         await page.keyboard.press('Enter');
         await page.getByText('What feeds it').waitFor();
       },
     },
-    { name: 'workflows-editor-brick', path: `/workflows/editor/component/${made.component}`, ready: (page: Page) => page.getByText('Runs in').waitFor() },
+    { name: 'workflows-editor-brick', path: `/workflows/library/edit/component/${made.component}`, ready: (page: Page) => page.getByText('Runs in').waitFor() },
     { name: 'workflows-workspaces', path: '/workflows/workspaces', ready: row('imaging') },
     { name: 'workflows-members', path: '/workflows/workspaces/imaging', ready: row('mara.lindqvist') },
     { name: 'workflows-secrets', path: '/workflows/workspaces/imaging?tab=secrets', ready: row('PACS_TOKEN') },

@@ -62,7 +62,7 @@ const saved = () => page().getByRole('status').filter({ hasText: /^Saved$/ }).wa
 describe('workflows', () => {
   it('builds a graph of three nodes by dragging, and keeps form, text and canvas in step', async () => {
     await furnish('a');
-    await goto('/workflows/editor/workflow/new?workspace=sandbox');
+    await goto('/workflows/library/edit/workflow/new?workspace=sandbox');
     await put('make-a', 0.15, 0.3);
     await node('make-a').waitFor();
     await tab(/^Add$/);
@@ -106,7 +106,7 @@ describe('workflows', () => {
     await tab(/^Findings/);
     await side().getByText('Nothing is wrong').waitFor();
     await page().getByRole('button', { name: 'Save', exact: true }).click();
-    await page().waitForURL(/\/workflows\/editor\/workflow\/[0-9a-f-]{36}/);
+    await page().waitForURL(/\/workflows\/library\/edit\/workflow\/[0-9a-f-]{36}/);
     await saved();
     expect(await barriers(page())).toEqual([]);
 
@@ -116,7 +116,7 @@ describe('workflows', () => {
 
     // It runs, and what it gave is there.
     await page().getByRole('button', { name: 'Run', exact: true }).click();
-    await page().waitForURL(/\/workflows\/start\//);
+    await page().waitForURL(/\/workflows\/library\/run\//);
     await page().getByLabel('Description').fill('from the story');
     await page().getByText('It can run.').waitFor();
     expect(await barriers(page())).toEqual([]);
@@ -171,7 +171,7 @@ describe('workflows', () => {
         },
       },
     });
-    await goto(`/workflows/start/${uid}`);
+    await goto(`/workflows/library/run/${uid}`);
     await page().getByRole('button', { name: 'Start the run' }).click();
     await page().getByText('at least one element').waitFor();
     await page().getByLabel('names').fill('Ada\nGrace\n');
@@ -192,7 +192,7 @@ describe('workflows', () => {
 
   it('stops a run, and says why one failed', async () => {
     const uid = await create('workflow', { type: 'workflow', name: 'Slow', workspace: 'sandbox', component: { ...step('slow', 'echo begun; sleep 300', [], []), uid: '8a4e2b9c-5f0f-4c7e-9b64-3a1f0c6d2e21' } });
-    await goto(`/workflows/start/${uid}`);
+    await goto(`/workflows/library/run/${uid}`);
     await page().getByRole('button', { name: 'Start the run' }).click();
     await page().waitForURL(/\/workflows\/runs\/[0-9a-f-]{36}/);
     await page().locator('#content').getByText('running').first().waitFor();
@@ -206,7 +206,7 @@ describe('workflows', () => {
 
   it('shows what is wrong on the node that it concerns, as one types', async () => {
     await furnish('b');
-    await goto('/workflows/editor/component/new?as=graph');
+    await goto('/workflows/library/edit/component/new?as=graph');
     await put('double-b', 0.4, 0.4);
     await node('double-b').getByTestId('finding-mark').waitFor();
     await tab(/^Findings/);
@@ -228,7 +228,7 @@ describe('workflows', () => {
   });
 
   it('goes into a nested graph and back, and keeps what was not saved', async () => {
-    await goto('/workflows/editor/component/new?as=graph');
+    await goto('/workflows/library/edit/component/new?as=graph');
     await side().getByRole('button', { name: 'New graph' }).click();
     await node('graph').getByRole('button', { name: 'Look inside graph' }).click();
     expect(page().url()).toContain('in=graph');
@@ -269,7 +269,7 @@ describe('workflows', () => {
 
   it('warns the second of two who change the same version', async () => {
     const uid = await create('component', step('shared', 'true', [], []));
-    await goto(`/workflows/editor/component/${uid}`);
+    await goto(`/workflows/library/edit/component/${uid}`);
     await tab(/^Form$/);
     await side().getByLabel('Description').fill('mine');
     const theirs = (await site().api('GET', `/workflows/api/v1/components/${uid}`)) as object;
@@ -313,7 +313,7 @@ describe('workflows', () => {
     const uid = await create('workflow', { type: 'workflow', name: 'On a phone', workspace: 'sandbox', component: { ...step('hello', 'true', ['name'], []), uid: '8a4e2b9c-5f0f-4c7e-9b64-3a1f0c6d2e07' } });
     const phone = await open(browser(), { viewport: { width: 390, height: 800 }, hasTouch: true });
     await signIn(phone.page, site().url, 'admin', site().password);
-    for (const path of ['/workflows/runs', '/workflows/library', `/workflows/editor/workflow/${uid}`, `/workflows/start/${uid}`, '/workflows/workspaces/sandbox']) {
+    for (const path of ['/workflows/runs', '/workflows/library', `/workflows/library/edit/workflow/${uid}`, `/workflows/library/run/${uid}`, '/workflows/workspaces/sandbox']) {
       await phone.page.goto(`${site().url}/ui${path}`);
       await phone.page.locator('#page-title').waitFor();
       await phone.quiet();

@@ -60,7 +60,7 @@ export default function Palette() {
     })),
   );
   const actions: Entry[] = [
-    entry('Make a workflow', 'Workflows', 'new graph editor create', <Boxes size={18} />, go('/workflows/editor/workflow/new')),
+    entry('Make a workflow', 'Workflows', 'new graph editor create', <Boxes size={18} />, go('/workflows/library/edit/workflow/new')),
     ...(may(me, 'fleet.tasks.submit')
       ? [
           entry('Send a robot', 'Fleet', 'new task dispatch patrol delivery', <Send size={18} />, go('/fleet/tasks?do=task')),

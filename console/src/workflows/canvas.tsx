@@ -7,7 +7,6 @@ import {
   type Edge as FlowEdge,
   type EdgeChange,
   Handle,
-  MarkerType,
   type Node as FlowNode,
   type NodeChange,
   type NodeProps,
@@ -20,7 +19,7 @@ import {
   applyNodeChanges,
 } from '@xyflow/react';
 import { CircleAlert, CircleX, Maximize, Minus, Plus, TriangleAlert } from 'lucide-react';
-import { createContext, type DragEvent, useContext, useEffect, useMemo, useState } from 'react';
+import { createContext, type DragEvent, useContext, useEffect, useMemo, useRef, useState } from 'react';
 import { type Component, type Data, isInline, kindWord, type Point, type Port, typeWord } from './document';
 import { about, directly, type Located, worst } from './finding';
 import { linksOf, type Resolve, type Slot, slotsOf, sourceType } from './graph';
@@ -112,6 +111,18 @@ function Flow({ label, component, resolve, findings = noFindings, trail, phases,
   }
   const drawn = useMemo(() => nodes.map((n) => ({ ...n, selected: picked.slots.includes(n.id) })), [nodes, picked]);
 
+  // Components come one by one: once all are there everything is brought into view, and never again by itself.
+  const missing = model.some((n) => n.type === 'slot' && n.data.slot.ref !== undefined && n.data.inner === undefined);
+  const fitted = useRef(false);
+  useEffect(() => {
+    if (fitted.current) return undefined;
+    const frame = requestAnimationFrame(() => {
+      fitted.current = !missing;
+      void flow.fitView(view);
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [missing, flow]);
+
   const change = (changes: NodeChange<AnyNode>[]) => {
     const kept = changes.filter((c) => c.type === 'position' || c.type === 'dimensions');
     if (kept.length > 0) setShown((s) => ({ ...s, nodes: applyNodeChanges(kept, s.nodes) }));
@@ -165,7 +176,7 @@ function Flow({ label, component, resolve, findings = noFindings, trail, phases,
         connectionLineType={ConnectionLineType.Bezier}
         connectionRadius={28}
         fitView
-        fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+        fitViewOptions={view}
         minZoom={0.15}
         maxZoom={1.75}
         proOptions={{ hideAttribution: true }}
@@ -179,7 +190,7 @@ function Flow({ label, component, resolve, findings = noFindings, trail, phases,
           <Tool label="Zoom out" onClick={() => void flow.zoomOut()}>
             <Minus size={16} />
           </Tool>
-          <Tool label="Show everything" onClick={() => void flow.fitView({ padding: 0.12, maxZoom: 1 })}>
+          <Tool label="Show everything" onClick={() => void flow.fitView(view)}>
             <Maximize size={16} />
           </Tool>
         </Panel>
@@ -189,6 +200,7 @@ function Flow({ label, component, resolve, findings = noFindings, trail, phases,
 }
 
 const empty: readonly string[] = [];
+const view = { padding: 0.08, maxZoom: 1 };
 
 const ariaWords = {
   'node.a11yDescription.default': 'Press Enter to choose the node, and Delete to remove it.',
@@ -285,7 +297,6 @@ function edgesOf(component: Component, resolve: Resolve, findings: readonly Loca
       selected: picked.links.includes(l.key),
       animated: flows,
       className: [classes.edge, tone === undefined ? undefined : classes[`edge-${tone}`]].filter((c) => c !== undefined).join(' '),
-      markerEnd: { type: MarkerType.ArrowClosed, width: 16, height: 16, color: 'context-stroke' },
       ariaLabel: `A ${typeWord(type)} from ${from} to ${to}${wrong.map((f) => `. ${f.message}`).join('')}`,
       data: { type },
     };

@@ -127,7 +127,7 @@ function Form({ workflow, values, description: words }: { workflow: Workflow; va
                   </Text>
                 ))}
                 {workflow.uid !== undefined && (
-                  <Anchor component={Link} to={`/workflows/editor/workflow/${workflow.uid}`} size="sm">
+                  <Anchor component={Link} to={`/workflows/library/edit/workflow/${workflow.uid}`} size="sm">
                     Open it in the editor
                   </Anchor>
                 )}
