@@ -58,17 +58,18 @@ func mark(phase string) string {
 
 // ordered are a job's nodes as they began, each graph before what is in it.
 func ordered(j client.Job) []client.JobNode {
-	inside := map[string][]client.JobNode{}
-	for _, n := range j.Status.Nodes {
-		up := n.BoundaryID
-		if i := strings.LastIndex(n.Name, "("); strings.HasSuffix(n.Name, ")") && i > 0 {
-			// An element of a list stands below its group.
-			for _, g := range j.Status.Nodes {
-				if g.Type == "TaskGroup" && strings.HasPrefix(n.Name, g.Name+"(") {
-					up = g.ID
-				}
+	// An element of a list stands below its group.
+	group := map[string]string{}
+	for _, g := range j.Status.Nodes {
+		for _, id := range g.Children {
+			if g.Type == "TaskGroup" && strings.HasPrefix(j.Status.Nodes[id].Name, g.Name+"(") {
+				group[id] = g.ID
 			}
 		}
+	}
+	inside := map[string][]client.JobNode{}
+	for _, n := range j.Status.Nodes {
+		up := cmp.Or(group[n.ID], n.BoundaryID)
 		inside[up] = append(inside[up], n)
 	}
 	var all []client.JobNode

@@ -220,7 +220,7 @@ type Workflows struct {
 	FirstWorkspace string         `key:"first_workspace" default:"sandbox" help:"A workspace that is made at start while there is none, for the role sandbox-developer; none when empty."`
 	CreatorRoles   []string       `key:"creator_roles" default:"[admin, developer-admin, sandbox-developer]" help:"Roles that may make workspaces, beside those with the permission."`
 	SecretKeyFile  string         `key:"secret_key_file" example:"/etc/lodge/workflows.key" help:"File with 64 hexadecimal digits that encrypts workspaces' secrets, the same on every replica. One is made in the data folder when empty."`
-	AnyVolume      bool           `key:"any_volume" default:"false" help:"Let jobs mount volumes that their workspace has not registered, as the original does, folders of the machine included. Warned about while on."`
+	AnyVolume      bool           `key:"any_volume" default:"false" help:"Let jobs mount volumes that their workspace has not registered, as the original does. Warned about while on."`
 	MaxDocument    Size           `key:"max_document" default:"8MiB" help:"Largest component, workflow or job."`
 	MaxPage        int            `key:"max_page" default:"1000" min:"1" help:"Most items in one page of a list."`
 	Retention      time.Duration  `key:"retention" default:"2160h" help:"How long jobs that have ended are kept, with their logs and files; 0 means for ever."`
@@ -229,11 +229,23 @@ type Workflows struct {
 
 // WorkflowsLocal is how jobs run on this machine.
 type WorkflowsLocal struct {
-	Driver      string        `key:"driver" default:"auto" enum:"auto,process" help:"What runs a job's steps: process runs plain processes that can do whatever the server can, for development alone; auto takes them while Lodge listens on a loopback address without a public_url, and runs no jobs otherwise."`
-	Parallelism int           `key:"parallelism" default:"4" min:"1" help:"How many steps run at once, of all jobs together."`
-	Folder      string        `key:"folder" example:"/var/lib/lodge/steps" help:"Where steps work, and the volumes of workspaces are. In the data folder when empty."`
-	Path        string        `key:"path" default:"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" help:"Where plain processes find their commands."`
-	StepTimeout time.Duration `key:"step_timeout" default:"24h" help:"How long a step may run; 0 means no limit."`
-	MaxLog      Size          `key:"max_log" default:"16MiB" help:"How much of a step's log is kept."`
-	MaxFile     Size          `key:"max_file" default:"0" help:"Largest file that a step hands on; 0 means no limit."`
+	Driver      string          `key:"driver" default:"auto" enum:"auto,docker,process" help:"What runs a job's steps: docker runs containers; process runs plain processes that can do whatever the server can, for development alone. auto takes containers if an engine answers at start, plain processes while Lodge listens on a loopback address without a public_url, and runs no jobs otherwise."`
+	Parallelism int             `key:"parallelism" default:"4" min:"1" help:"How many steps run at once, of all jobs together."`
+	Folder      string          `key:"folder" example:"/var/lib/lodge/steps" help:"Where steps work, and the volumes of workspaces are. In the data folder when empty."`
+	Path        string          `key:"path" default:"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" help:"Where plain processes find their commands."`
+	StepTimeout time.Duration   `key:"step_timeout" default:"24h" help:"How long a step may run; 0 means no limit."`
+	MaxLog      Size            `key:"max_log" default:"16MiB" help:"How much of a step's log is kept."`
+	MaxFile     Size            `key:"max_file" default:"0" help:"Largest file that a step hands on; 0 means no limit."`
+	MaxNodes    int             `key:"max_nodes" default:"100000" min:"1" help:"Most nodes of one job, lists gone through included."`
+	HostPaths   []string        `key:"host_paths" example:"[/srv/data]" help:"Folders of the machine below which volumes (hostPath) may lie; without any there are none."`
+	Docker      WorkflowsDocker `key:"docker"`
+}
+
+// WorkflowsDocker is the engine that runs steps as containers.
+type WorkflowsDocker struct {
+	Host    string `key:"host" example:"unix:///var/run/docker.sock" help:"Address of the engine. Default: the usual socket."`
+	Pull    string `key:"pull" default:"missing" enum:"missing,always,never" help:"When images are fetched."`
+	Memory  Size   `key:"memory" default:"2GiB" help:"Memory of a container that names no limit; 0 means no limit."`
+	CPUs    int    `key:"cpus" default:"2" min:"0" help:"Processors of a container that names no limit; 0 means no limit."`
+	Network string `key:"network" default:"bridge" help:"The network of containers that ask for one by LODGE_NETWORK=on in their environment; all others have none."`
 }

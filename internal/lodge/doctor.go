@@ -196,11 +196,11 @@ func (e *examination) stores(ctx context.Context, log *slog.Logger) {
 	_, err = nodeKey(e.cfg.Results.Crypto)
 	e.result("node key", err, "can be read, or is not set", "")
 	e.hub(ctx, p)
-	e.workflows(p)
+	e.workflows(ctx, p, log)
 }
 
 // workflows looks at the key for secrets, which a start makes when there is none.
-func (e *examination) workflows(p *platform) {
+func (e *examination) workflows(ctx context.Context, p *platform, log *slog.Logger) {
 	named := e.cfg.Workflows.SecretKeyFile
 	switch path := cmp.Or(named, p.folder.path(workflowsKey)); {
 	case named == "" && p.db.Dialect() != "sqlite":
@@ -211,18 +211,39 @@ func (e *examination) workflows(p *platform) {
 		_, err := workflows.OpenSecretKey(path)
 		e.result("workflows", err, "the key for secrets can be read", "restore workflows.secret_key_file from a backup: secrets cannot be read without it")
 	}
-	switch c := e.cfg.Workflows; {
-	case c.Engine == "off":
+	e.steps(ctx, log)
+	if e.cfg.Workflows.AnyVolume {
+		e.add(Warning, "workflows", "workflows.any_volume is on: jobs mount volumes that no administrator of their workspace has registered")
+	}
+}
+
+// steps looks at what runs the steps of jobs.
+func (e *examination) steps(ctx context.Context, log *slog.Logger) {
+	c := e.cfg.Workflows
+	if c.Engine == "off" {
 		e.add(Well, "workflows", "are kept, and no jobs are run")
+		return
+	}
+	if c.Local.Driver != "process" {
+		d, err := newDocker(e.cfg, "doctor", log)
+		if err == nil {
+			asking, stop := context.WithTimeout(ctx, engineWait)
+			err = d.Check(asking)
+			stop()
+			_ = d.Close()
+		}
+		if err == nil || c.Local.Driver == "docker" {
+			e.result("workflows", err, "jobs run as containers, and the engine answers", "check workflows.local.docker, and that the engine runs")
+			return
+		}
+	}
+	switch {
 	case c.Local.Driver == "process" && !forDevelopment(e.cfg):
 		e.add(Warning, "workflows", "jobs run as plain processes: whoever may run one can do whatever the server can")
 	case forDevelopment(e.cfg):
 		e.add(Well, "workflows", "jobs run as plain processes, for development alone")
 	default:
-		e.add(Warning, "workflows", "no jobs are run: plain processes are for development alone; choose with workflows.local.driver")
-	}
-	if e.cfg.Workflows.AnyVolume {
-		e.add(Warning, "workflows", "workflows.any_volume is on: whoever may run a job there reads and writes whatever a volume can name")
+		e.add(Warning, "workflows", "no jobs are run: no container engine answers, and plain processes are for development alone; choose with workflows.local.driver")
 	}
 }
 

@@ -23,9 +23,9 @@ var level = map[string]int{
 	"internal/identity": 5, "internal/identity/clilogin": 5,
 	"internal/identity/localidp": 6, "internal/results": 6, "internal/fleet": 6, "internal/workflows": 6,
 	"internal/config": 7, "internal/workflows/local": 7,
-	"internal/workflows/local/process": 8,
-	"internal/lodge":                   9,
-	"cmd/lodge":                        10,
+	"internal/workflows/local/process": 8, "internal/workflows/local/docker": 8,
+	"internal/lodge": 9,
+	"cmd/lodge":      10,
 }
 
 // elsewhere are packages that no released code imports.

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"lodge/internal/access"
@@ -14,13 +16,15 @@ import (
 	"lodge/internal/httpapi"
 	"lodge/internal/workflows"
 	"lodge/internal/workflows/local"
+	"lodge/internal/workflows/local/docker"
 	"lodge/internal/workflows/local/process"
 )
 
 // workflowsPart is the workflows part with what runs its jobs.
 type workflowsPart struct {
 	*workflows.Service
-	engine *local.Engine // nil without
+	engine *local.Engine  // nil without
+	docker *docker.Driver // nil without
 }
 
 // firstRole may use the workspace that a new site has.
@@ -42,7 +46,7 @@ func openWorkflows(ctx context.Context, p *platform, b *bucket, prefix, version 
 	commit, built := buildOf(version)
 	w := &workflowsPart{}
 	var engine workflows.Engine // a nil *local.Engine in it would be no nil
-	if w.engine, err = openLocalEngine(p, b); err != nil {
+	if err := w.openLocalEngine(ctx, p, b); err != nil {
 		return nil, err
 	}
 	if w.engine != nil {
@@ -69,24 +73,77 @@ func openWorkflows(ctx context.Context, p *platform, b *bucket, prefix, version 
 // processNote says of every job that plain processes run what that means.
 const processNote = "runs as plain processes of the server, for development alone"
 
-// openLocalEngine makes what runs jobs on this machine; nil when none are to be run.
-func openLocalEngine(p *platform, b *bucket) (*local.Engine, error) {
+// engineWait is how long the container engine may take to answer at start.
+const engineWait = 3 * time.Second
+
+// openLocalEngine makes what runs jobs on this machine; nothing when none are to be run.
+func (w *workflowsPart) openLocalEngine(ctx context.Context, p *platform, b *bucket) error {
 	c := p.cfg.Workflows
 	if c.Engine == "off" {
+		return nil
+	}
+	config := local.Config{
+		Parallelism: c.Local.Parallelism, StepTimeout: c.Local.StepTimeout, MaxLog: int64(c.Local.MaxLog), MaxFile: int64(c.Local.MaxFile), MaxNodes: c.Local.MaxNodes, HostPaths: c.Local.HostPaths,
+	}
+	driver, err := w.containers(ctx, p)
+	if err == nil && driver == nil {
+		if driver, err = processes(p); driver != nil {
+			config.Note = processNote
+		}
+	}
+	if err != nil || driver == nil {
+		return err
+	}
+	p.log.Info("jobs run on this machine", "driver", driver.Name())
+	w.engine = local.New(config, p.db, b, p.queue, p.bus, driver, p.now, p.log)
+	return nil
+}
+
+// containers gives the driver of containers; nil when steps are not to be run as such.
+func (w *workflowsPart) containers(ctx context.Context, p *platform) (local.Driver, error) {
+	c := p.cfg.Workflows.Local
+	if c.Driver == "process" {
+		return nil, nil //nolint:nilnil // there are others
+	}
+	installation, err := p.db.EnsureSiteValue(ctx, "workflows.installation", uuid.NewString(), p.now())
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDocker(p.cfg, installation, p.log)
+	if err != nil {
+		return nil, fmt.Errorf("workflows.local.docker: %w", err)
+	}
+	if c.Driver == "auto" {
+		asking, stop := context.WithTimeout(ctx, engineWait)
+		defer stop()
+		if d.Check(asking) != nil {
+			return nil, d.Close() //nolint:nilnil // there are others
+		}
+	}
+	w.docker = d
+	return d, nil
+}
+
+func newDocker(cfg *config.Loaded, installation string, log *slog.Logger) (*docker.Driver, error) {
+	c := cfg.Workflows.Local.Docker
+	return docker.New(docker.Config{
+		Host: c.Host, Installation: installation, Pull: c.Pull, CPU: float64(c.CPUs), Memory: int64(c.Memory), Network: c.Network,
+	}, log)
+}
+
+// processes gives the driver of plain processes; nil where they would be dangerous and nobody chose them.
+func processes(p *platform) (local.Driver, error) {
+	c := p.cfg.Workflows.Local
+	if c.Driver == "auto" && !forDevelopment(p.cfg) {
+		p.log.Warn("jobs are not run: no container engine answers, and plain processes are for development alone; choose with workflows.local.driver")
 		return nil, nil //nolint:nilnil // a site that only keeps workflows is a site like any other
 	}
-	if c.Local.Driver == "auto" && !forDevelopment(p.cfg) {
-		p.log.Warn("jobs are not run: plain processes are for development alone; choose with workflows.local.driver")
-		return nil, nil //nolint:nilnil // as above
-	}
-	driver, err := process.New(process.Config{Folder: cmp.Or(c.Local.Folder, p.folder.path(workflowsDir)), Path: c.Local.Path}, p.now, p.log)
+	p.log.Warn("jobs run as plain processes that can do whatever the server can: for development alone")
+	driver, err := process.New(process.Config{Folder: cmp.Or(c.Folder, p.folder.path(workflowsDir)), Path: c.Path}, p.now, p.log)
 	if err != nil {
 		return nil, fmt.Errorf("workflows.local: %w", err)
 	}
-	p.log.Warn("jobs run as plain processes that can do whatever the server can: for development alone")
-	return local.New(local.Config{
-		Parallelism: c.Local.Parallelism, StepTimeout: c.Local.StepTimeout, MaxLog: int64(c.Local.MaxLog), MaxFile: int64(c.Local.MaxFile), Note: processNote,
-	}, p.db, b, p.queue, p.bus, driver, p.now, p.log), nil
+	return driver, nil
 }
 
 // forDevelopment says whether only this machine can reach the server.
@@ -94,7 +151,11 @@ func forDevelopment(cfg *config.Loaded) bool {
 	return cfg.PublicURL == "" && isLoopback(hostOf(cfg.Listen))
 }
 
-func (w *workflowsPart) depend(*httpapi.Checks) {}
+func (w *workflowsPart) depend(checks *httpapi.Checks) {
+	if w.docker != nil {
+		checks.Watch("containers", w.docker.Check)
+	}
+}
 
 func (w *workflowsPart) beside(*httpapi.Server) {}
 
@@ -108,7 +169,12 @@ func (w *workflowsPart) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (w *workflowsPart) close() error { return nil }
+func (w *workflowsPart) close() error {
+	if w.docker == nil {
+		return nil
+	}
+	return w.docker.Close()
+}
 
 // buildOf says which commit this program was made of, and when; its version where that is not known.
 func buildOf(version string) (commit string, built time.Time) {

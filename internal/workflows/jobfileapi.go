@@ -266,8 +266,8 @@ func (s *Service) streamLog(w http.ResponseWriter, r *http.Request, id uuid.UUID
 	if err != nil {
 		return fault.New(fault.Invalid, "grep is no regular expression: %v", err)
 	}
-	n, over, err := s.logState(ctx, id, node)
-	if err != nil {
+	state := logState{node: node}
+	if err := s.look(ctx, id, &state); err != nil {
 		return err
 	}
 	next := int64(0)
@@ -293,11 +293,11 @@ func (s *Service) streamLog(w http.ResponseWriter, r *http.Request, id uuid.UUID
 	defer look.Stop()
 	for {
 		// Whether it is over is asked before the last lines are read.
-		if err := s.readLog(ctx, id, StepKey(n.Name), next, send); errors.Is(err, errEnough) || ctx.Err() != nil {
+		if err := s.readLog(ctx, id, StepKey(state.found.Name), next, send); errors.Is(err, errEnough) || ctx.Err() != nil {
 			return nil
 		} else if err != nil {
 			s.log.WarnContext(ctx, "a log cannot be read; trying again", "job", id.String(), "error", err)
-		} else if over || !follow {
+		} else if state.over || !follow {
 			return nil
 		}
 		select {
@@ -306,22 +306,40 @@ func (s *Service) streamLog(w http.ResponseWriter, r *http.Request, id uuid.UUID
 		case <-look.C:
 		}
 		// Who may listen is asked again: it may have been withdrawn.
-		if n, over, err = s.logState(ctx, id, node); fault.Is(err, fault.Missing) || fault.Is(err, fault.Denied) {
+		if err := s.look(ctx, id, &state); fault.Is(err, fault.Missing) || fault.Is(err, fault.Denied) {
 			return nil
 		}
 	}
 }
 
-// logState finds a node, and says whether it writes no more.
-func (s *Service) logState(ctx context.Context, id uuid.UUID, node string) (n jobNode, over bool, err error) {
+// logState is what is known of a node whose log is read.
+type logState struct {
+	node  string // as it was asked for
+	seq   int64  // of the event that said so
+	found jobNode
+	over  bool // it writes no more
+}
+
+// look asks how a node stands, if something was told since the last time.
+func (s *Service) look(ctx context.Context, id uuid.UUID, state *logState) error {
 	ctx, job, err := s.findJob(ctx, Read, id)
 	if err != nil {
-		return n, false, err
+		return err
 	}
-	o, err := s.object(ctx, id)
+	last, err := s.store.lastEvent(ctx, s.db, id)
 	if err != nil {
-		return n, false, err
+		return err
 	}
-	n, err = o.node(id, node)
-	return n, n.FinishedAt != nil || job.finished, err
+	if last != state.seq || last == 0 {
+		o, err := s.object(ctx, id)
+		if err != nil {
+			return err
+		}
+		if state.found, err = o.node(id, state.node); err != nil {
+			return err
+		}
+		state.seq = last
+	}
+	state.over = state.found.FinishedAt != nil || job.finished
+	return nil
 }

@@ -222,12 +222,16 @@ func errNoEngine() error {
 
 // ResubmitJob submits a job again, with its components as they were then.
 func (s *Service) ResubmitJob(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
-	ctx, r, err := s.findJob(ctx, Run, id)
+	ctx, _, err := s.findJob(ctx, Run, id)
 	if err != nil {
 		return uuid.Nil, err
 	}
 	if s.engine == nil {
 		return uuid.Nil, errNoEngine()
+	}
+	r, err := s.store.job(ctx, s.db, id)
+	if err != nil {
+		return uuid.Nil, err
 	}
 	o, err := r.order()
 	if err != nil {

@@ -300,9 +300,9 @@ func (s *Service) Stopping(ctx context.Context, job uuid.UUID) (bool, error) {
 	return n > 0, err
 }
 
-// findJob reads a job that the caller may do this with.
+// findJob reads a job that the caller may do this with, without its documents.
 func (s *Service) findJob(ctx context.Context, action access.Action, id uuid.UUID) (context.Context, jobRow, error) {
-	r, err := s.store.job(ctx, s.db, id)
+	r, err := s.store.head(ctx, s.db, id)
 	if err != nil {
 		return ctx, r, err
 	}
@@ -318,7 +318,11 @@ const maxShownEvents = keptEvents + pruneEvery
 
 // Job is a job as it was submitted; once it has ended, with its last events.
 func (s *Service) Job(ctx context.Context, id uuid.UUID) (*spec.Job, error) {
-	ctx, r, err := s.findJob(ctx, Read, id)
+	ctx, _, err := s.findJob(ctx, Read, id)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.store.job(ctx, s.db, id)
 	if err != nil {
 		return nil, err
 	}

@@ -54,18 +54,33 @@ func (s *store) insertJob(ctx context.Context, tx *database.Tx, o Order) error {
 	return err
 }
 
-// job finds a stored job.
-func (s *store) job(ctx context.Context, q database.Querier, id uuid.UUID) (jobRow, error) {
-	rows, err := q.Query(ctx, `SELECT j.workspace, j.phase, j.started_at, j.finished_at, j.stopping, j.round, b.body, b.library, b.manifest, j.options
-		FROM wf_jobs j JOIN wf_job_bodies b ON b.uid = j.uid WHERE j.uid = ?`, id.String())
+// head finds a stored job without its documents, which can be long.
+func (s *store) head(ctx context.Context, q database.Querier, id uuid.UUID) (jobRow, error) {
+	rows, err := q.Query(ctx, "SELECT workspace, phase, started_at, finished_at, stopping, round FROM wf_jobs WHERE uid = ?", id.String())
 	r, err := one(rows, err, func(rows *sql.Rows) (r jobRow, err error) {
 		var finished sql.NullInt64
-		err = rows.Scan(&r.workspace, &r.phase, &r.started, &finished, &r.stopping, &r.round, &r.body, &r.library, &r.manifest, &r.options)
+		err = rows.Scan(&r.workspace, &r.phase, &r.started, &finished, &r.stopping, &r.round)
 		r.uid, r.finished = id, finished.Valid
 		return r, err
 	})
 	if errors.Is(err, errNoRow) {
 		err = fault.New(fault.Missing, "no such job")
+	}
+	return r, err
+}
+
+// job finds a stored job with its documents.
+func (s *store) job(ctx context.Context, q database.Querier, id uuid.UUID) (jobRow, error) {
+	r, err := s.head(ctx, q, id)
+	if err != nil {
+		return r, err
+	}
+	rows, err := q.Query(ctx, "SELECT b.body, b.library, b.manifest, j.options FROM wf_job_bodies b JOIN wf_jobs j ON j.uid = b.uid WHERE b.uid = ?", id.String())
+	r, err = one(rows, err, func(rows *sql.Rows) (jobRow, error) {
+		return r, rows.Scan(&r.body, &r.library, &r.manifest, &r.options)
+	})
+	if errors.Is(err, errNoRow) {
+		err = fault.New(fault.Missing, "no such job") // it was deleted meanwhile
 	}
 	return r, err
 }
@@ -87,10 +102,11 @@ func (r jobRow) order() (Order, error) {
 	return Order{Job: job, Library: library, Options: options, Manifest: []byte(r.manifest), Round: r.round}, nil
 }
 
-// Each event is the whole state, so the last ones say all: of a long job only so many are kept, give or
-// take those between two times of pruning.
+// Each event is the whole state, so the last ones say all: of a long job only so many are kept, and of
+// a large one so many bytes, give or take those between two times of pruning.
 const (
 	keptEvents = 100
+	keptBytes  = 16 << 20
 	pruneEvery = 20
 )
 
@@ -113,10 +129,11 @@ func (s *store) report(ctx context.Context, tx *database.Tx, id uuid.UUID, r Sta
 		return false, err
 	}
 	_, err = tx.Exec(ctx, "INSERT INTO wf_job_events (job, seq, at, body) VALUES (?, ?, ?, ?)", id.String(), last+1, database.Micros(now), string(r.Object))
-	if err != nil || last%pruneEvery != 0 {
+	kept := max(2, min(keptEvents, keptBytes/int64(len(r.Object))))
+	if err != nil || last%min(pruneEvery, kept) != 0 {
 		return true, err
 	}
-	_, err = tx.Exec(ctx, "DELETE FROM wf_job_events WHERE job = ? AND seq <= ?", id.String(), last-keptEvents)
+	_, err = tx.Exec(ctx, "DELETE FROM wf_job_events WHERE job = ? AND seq <= ?", id.String(), last-kept)
 	return true, err
 }
 

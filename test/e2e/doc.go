@@ -15,4 +15,5 @@
 //	fleet_building_test.go   the simulated building with its robots
 //	fleet_dashboard_test.go  a dashboard, with the stock socket.io client
 //	browser_test.go          somebody who logs in with a password
+//	workflows_test.go        jobs, and what is left of them after power cuts
 package e2e

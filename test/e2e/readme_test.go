@@ -31,7 +31,7 @@ func TestReadme(t *testing.T) {
 		script.WriteString(block[1])
 	}
 
-	home := newPlace(t, append(packageSettings(), "LODGE_FLEET_SIMULATOR_SPEED=20")...)
+	home := newPlace(t, append(packageSettings(), "LODGE_FLEET_SIMULATOR_SPEED=20", "LODGE_WORKFLOWS_LOCAL_DRIVER=process")...)
 	server := home.serve(t, theBinary(t), "serve", "--listen", "127.0.0.1:0")
 	for _, name := range []string{"README.md", "go.sum"} {
 		noError(t, os.Symlink(filepath.Join(root, name), filepath.Join(home.workDir(), name)))
@@ -43,6 +43,7 @@ func TestReadme(t *testing.T) {
 		noError(t, os.MkdirAll(filepath.Join(home.workDir(), "examples", "fleet"), 0o700))
 		noError(t, os.WriteFile(filepath.Join(home.workDir(), "examples", "fleet", name), text, 0o600))
 	}
+	noError(t, os.Symlink(filepath.Join(root, "examples", "workflows"), filepath.Join(home.workDir(), "examples", "workflows")))
 	noError(t, os.Mkdir(filepath.Join(home.workDir(), "bin"), 0o700))
 	noError(t, os.Symlink(theBinary(t), filepath.Join(home.workDir(), "bin", "lodge")))
 	commands := strings.NewReplacer(
@@ -59,7 +60,7 @@ func TestReadme(t *testing.T) {
 	if len(sums) != 2 || sums[0][1] != sums[1][1] {
 		t.Errorf("the file came back changed:\n%s", said)
 	}
-	for _, want := range []string{`"filename":"go.sum"`, "the same", "202 http", "\n204\n", `"linked":1`, `"state":"delivered"`, "patrol.dispatch", "completed carrier"} {
+	for _, want := range []string{`"filename":"go.sum"`, "the same", "202 http", "\n204\n", `"linked":1`, `"state":"delivered"`, "patrol.dispatch", "completed carrier", "✔ fit.solve", "lodge-data/curve/plot.png", "3.0012 -1.7215", "lodge-data/words/total.txt"} {
 		if !strings.Contains(string(said), want) {
 			t.Errorf("the tour did not show %q:\n%s", want, said)
 		}

@@ -17,6 +17,9 @@ import (
 // jobs is the workflows part's API.
 const jobs = "/workflows/api/v1/jobs/"
 
+// asProcesses has steps run as plain processes, also where a container engine would answer.
+func asProcesses(l *lodge) { with("LODGE_WORKFLOWS_LOCAL_DRIVER", "process")(l) }
+
 // brick writes a component that runs a script. Its inputs are $1, $2 and so on; its outputs are
 // written to /out/NAME.
 func brick(in, out, script string) map[string]any {
@@ -99,7 +102,7 @@ func (c caller) ends(id, as string) {
 // TestWorkflowExample fits a curve from the command line, as the README shows it.
 func TestWorkflowExample(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startLodge(t, asProcesses)
 	root := l.administrator()
 	dir := t.TempDir()
 	example, err := filepath.Abs("../../examples/workflows/fit-curve.json")
@@ -130,7 +133,7 @@ func TestWorkflowCrash(t *testing.T) {
 	if *full {
 		rounds = 20
 	}
-	l := startLodge(t, with("LODGE_WORKFLOWS_LOCAL_PARALLELISM", "6"))
+	l := startLodge(t, asProcesses, with("LODGE_WORKFLOWS_LOCAL_PARALLELISM", "6"))
 	root := l.administrator()
 	dir := t.TempDir()
 	step := brick("x d before", "o", `echo "$3$1" >>"$2/begun"; sleep 0.15; echo "$3$1" >>"$2/ended"; echo "$3$1." >/out/o`)
@@ -188,7 +191,7 @@ func TestWorkflowStores(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := startLodge(t, on(t))
+			l := startLodge(t, on(t), asProcesses)
 			workflowDay(t, l)
 		})
 	}

@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -68,7 +69,7 @@ func TestMeaning(t *testing.T) {
 func TestSteps(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(set *setup) {
-		set.cfg = local.Config{StepTimeout: 500 * time.Millisecond, MaxFile: 1000, MaxLog: 40 << 10}
+		set.cfg = local.Config{MaxFile: 1000, MaxLog: 40 << 10}
 	})
 	_, err := s.svc.PutSecret(s.ctx, "w", "KEY", "s3cr3t")
 	must(t, err)
@@ -82,7 +83,6 @@ func TestSteps(t *testing.T) {
 		"no result":        {job(brick("", "o", `true`)), "", "Error", "the output o: the step wrote no file /out/o", ""},
 		"a result outside": {job(brick("", "o@", `ln -s /etc/passwd /out/o`)), "", "Error", "the output o", ""},
 		"a folder":         {job(brick("", "o@", `mkdir /out/o`)), "", "Error", "is no plain file", ""},
-		"too long":         {job(brick("", "", `echo begun; sleep 60`)), "", "Failed", "it ran longer than 500ms", "begun"},
 		"a long parameter": {job(brick("", "o", `head -c 300000 /dev/zero | tr '\0' x >/out/o`)), "", "Error", "too much for a parameter", ""},
 		"a large file":     {job(brick("", "o@", `head -c 2000 /dev/zero >/out/o`)), "", "Error", "larger than 1000 bytes", ""},
 		"a long log":       {job(brick("", "", `i=0; while [ $i -lt 3000 ]; do echo "this is line $i of a long log"; i=$((i+1)); done`)), "", "Succeeded", "", "the rest is not kept"},
@@ -105,6 +105,16 @@ func TestSteps(t *testing.T) {
 				t.Errorf("%d bytes of log are kept", len(text))
 			}
 		})
+	}
+}
+
+// TestStepTimeout ends a step that runs too long, and keeps what it wrote.
+func TestStepTimeout(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.cfg = local.Config{StepTimeout: time.Second} })
+	id := s.submit(job(brick("", "", `echo begun; sleep 600`)))
+	if o := s.wait(id); o.Status.Phase != "Failed" || o.Status.Message != "it ran longer than 1s" || s.log(id, id.String()) != "begun\n" {
+		t.Errorf("%s: %s, %q", o.Status.Phase, o.Status.Message, s.log(id, id.String()))
 	}
 }
 
@@ -188,6 +198,18 @@ func TestTimeLimit(t *testing.T) {
 func TestRefusedHere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
+	s.offer(`{"name":"v","hostPath":{"path":"/srv"}}`)
+	host := job(brick("v/", "", "true"), "v", `{"name":"v","hostPath":{"path":"/srv"}}`)
+	if findings := s.refused(host); !strings.Contains(findings, "the folder /srv of the machine, which is not offered") {
+		t.Error(findings)
+	}
+	for folder, ok := range map[string]bool{"/": true, "/srv/": true, "/srv": true, "/sr": false, "/srv/x": false} {
+		s := newSite(t, func(set *setup) { set.cfg.HostPaths = []string{folder} })
+		s.offer(`{"name":"v","hostPath":{"path":"/srv"}}`)
+		if findings := s.refused(host); (findings == "") != ok {
+			t.Errorf("%s: %s", folder, findings)
+		}
+	}
 	for want, c := range map[string]string{
 		"names no command":                 component("", "", `{"type":"brick","container":{"name":"c","image":"i"}}`),
 		"takes its value from the cluster": brick("", "", "true", `,"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}]`),
@@ -246,3 +268,33 @@ func TestLogs(t *testing.T) {
 		}
 	}
 }
+
+// TestTooManyNodes ends a job that goes through lists of lists, before it is all that there is.
+func TestTooManyNodes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.cfg.MaxNodes = 50 })
+	inner := mapping("xs[]", "", "xs>x", "", brick("x", "", "true"))
+	list := brick("x", "xs[]", `echo '["1","2","3","4","5","6","7","8"]' >/out/xs`)
+	each := graph("x", "", "x>L.x", "", "L.xs>M.xs", "L", list, "M", inner)
+	o := s.wait(s.submit(job(mapping("xs[]", "", "xs>x", "", each), "xs", `["1","2","3","4","5","6","7","8"]`)))
+	if o.Status.Phase != "Error" || !strings.Contains(o.Status.Message, "more than 50 nodes") {
+		t.Errorf("%s: %s", o.Status.Phase, o.Status.Message)
+	}
+}
+
+// TestPanics ends a job with a step that nobody foresaw; the server lives.
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) {
+		set.wrap = func(d local.Driver) local.Driver { return &thrower{d} }
+	})
+	id := s.submit(job(brick("", "", "true")))
+	if o := s.wait(id); o.Status.Phase != "Error" || !strings.Contains(o.Status.Message, "something went wrong on our side") {
+		t.Errorf("%s: %s", o.Status.Phase, o.Status.Message)
+	}
+}
+
+// thrower is a driver with a fault.
+type thrower struct{ local.Driver }
+
+func (*thrower) Begin(context.Context, local.Step) error { panic("a fault") }

@@ -21,7 +21,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,6 +48,10 @@ type Config struct {
 	MaxLog int64
 	// MaxFile bounds a file that a step hands on in bytes; 0 is no bound.
 	MaxFile int64
+	// MaxNodes bounds the nodes of a job, lists gone through included; 0 is 100,000.
+	MaxNodes int
+	// HostPaths are the folders of the machine below which volumes may lie; without any there are none.
+	HostPaths []string
 	// Note says of every job how it is run, such as that it is not for production.
 	Note string
 }
@@ -83,6 +90,9 @@ func New(cfg Config, db *database.DB, bucket objects.Bucket, q *work.Queue, b *b
 	if cfg.MaxLog <= 0 {
 		cfg.MaxLog = 16 << 20
 	}
+	if cfg.MaxNodes <= 0 {
+		cfg.MaxNodes = 100_000
+	}
 	return &Engine{
 		cfg: cfg, db: db, store: &store{db}, bucket: bucket, queue: q, bus: b, driver: driver, slots: newSlots(cfg.Parallelism), now: now, log: log,
 	}
@@ -99,6 +109,11 @@ func (e *Engine) Prepare(o workflows.Order) ([]byte, spec.Findings, error) {
 	}
 	w.Limit(o.Options)
 	findings := slices.DeleteFunc(argo.Findings(w, false), func(f spec.Finding) bool { return f.Code == spec.CodeSize })
+	for _, v := range w.Spec.Volumes {
+		if err := e.offered(v); err != nil {
+			findings = append(findings, spec.Finding{Code: spec.CodeValue, Severity: spec.Error, Message: err.Error()})
+		}
+	}
 	for _, t := range w.Spec.Templates {
 		if t.Container == nil {
 			continue
@@ -118,6 +133,20 @@ func (e *Engine) Prepare(o workflows.Order) ([]byte, spec.Findings, error) {
 	}
 	text, err := w.JSON()
 	return text, nil, err
+}
+
+// offered says what is wrong with a volume that is a folder of the machine.
+func (e *Engine) offered(v spec.KubeVolume) error {
+	source, err := SourceOf(v)
+	if err != nil || source.Host == "" {
+		return nil //nolint:nilerr // whoever mounts it is told
+	}
+	for _, folder := range e.cfg.HostPaths {
+		if source.Host == path.Clean(folder) || strings.HasPrefix(source.Host, strings.TrimSuffix(path.Clean(folder), "/")+"/") {
+			return nil
+		}
+	}
+	return fmt.Errorf("the volume %s is the folder %s of the machine, which is not offered to jobs", v.Name, source.Host)
 }
 
 // anything is a scope in which every name means something.
@@ -172,8 +201,26 @@ func (e *Engine) Run(ctx context.Context) error {
 	return worker.Run(ctx)
 }
 
-// run runs a job from wherever it stands to its end.
-func (e *Engine) run(ctx context.Context, id string) *work.Outcome {
+// run runs a job from wherever it stands to its end. One that nobody foresaw ends as well.
+func (e *Engine) run(ctx context.Context, id string) (outcome *work.Outcome) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		why := recover()
+		e.log.ErrorContext(ctx, "a job panicked", "job", id, "panic", why, "stack", string(debug.Stack()))
+		if job, err := uuid.Parse(id); err == nil {
+			outcome = e.give(ctx, job, errors.New("something went wrong on our side; the log has more"))
+		}
+	}()
+	outcome = e.take(ctx, id)
+	returned = true
+	return outcome
+}
+
+// take takes a job up.
+func (e *Engine) take(ctx context.Context, id string) *work.Outcome {
 	job, err := uuid.Parse(id)
 	if err != nil {
 		return &work.Outcome{Err: err, Final: true}

@@ -71,6 +71,9 @@ func (k *logKeeper) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// offset is how much of what the step wrote has come.
+func (k *logKeeper) offset() int64 { return k.mark.Bytes + int64(len(k.pending)) }
+
 // whole is how much of what waits are whole lines.
 func (k *logKeeper) whole() int {
 	end := bytes.LastIndexByte(k.pending, '\n') + 1

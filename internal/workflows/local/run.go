@@ -69,7 +69,7 @@ func newRun(ctx context.Context, e *Engine, job uuid.UUID, w *argo.Workflow, tak
 	if r.rows, err = e.store.steps(ctx, job.String()); err != nil {
 		return nil, err
 	}
-	r.tree, err = plant(w, r.started)
+	r.tree, err = plant(w, e.cfg.MaxNodes, r.started)
 	return r, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -33,6 +34,24 @@ var errHalted = errors.New("halted")
 func (s *step) all(ctx context.Context) {
 	e := s.run.engine
 	w := &row{key: s.key, round: s.run.round, started: e.now(), out: newValues()}
+	returned := false
+	defer func() {
+		// One step that nobody foresaw must not take the server down, again and again.
+		if returned {
+			return
+		}
+		why := recover()
+		e.log.ErrorContext(ctx, "a step panicked", "job", s.run.job.String(), "step", s.n.name, "panic", why, "stack", string(debug.Stack()))
+		w.phase, w.message, w.finished = workflows.Errored, "something went wrong on our side; the log has more", e.now()
+		s.run.events <- event{n: s.n, row: w, over: true}
+	}()
+	s.tell(ctx, w)
+	returned = true
+}
+
+// tell runs the step and tells how it ended.
+func (s *step) tell(ctx context.Context, w *row) {
+	e := s.run.engine
 	waiting, done := either(ctx, s.halted)
 	release, err := e.slots.wait(waiting, s.run.job.String())
 	done()
@@ -287,7 +306,7 @@ func (s *step) follow(ctx context.Context, w *row, log *logKeeper) (exit Exit, e
 		waiting = limited
 	}
 	err = s.patiently(ctx, func() (err error) {
-		exit, err = e.driver.Wait(waiting, s.id(w), log.mark.Bytes, log)
+		exit, err = e.driver.Wait(waiting, s.id(w), log.offset(), log)
 		return err
 	})
 	if waiting.Err() == nil || err == nil {

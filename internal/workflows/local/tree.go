@@ -79,13 +79,14 @@ type tree struct {
 	root      *node
 	nodes     []*node // in the order of their beginning
 	ids       map[string]bool
+	limit     int // of nodes
 	// ready are the steps to be run next.
 	ready []*node
 	at    time.Time // when what is happening happens
 }
 
-func plant(w *argo.Workflow, at time.Time) (*tree, error) {
-	t := &tree{w: w, templates: map[string]*argo.Template{}, ids: map[string]bool{}, at: at}
+func plant(w *argo.Workflow, limit int, at time.Time) (*tree, error) {
+	t := &tree{w: w, limit: limit, templates: map[string]*argo.Template{}, ids: map[string]bool{}, at: at}
 	for _, one := range w.Spec.Templates {
 		t.templates[one.Name] = one
 	}
@@ -260,6 +261,10 @@ func (t *tree) try(n *node, place int) {
 			return
 		}
 	}
+	if len(t.nodes) >= t.limit {
+		t.end(t.add(n, place, name, d.Name, kindSkipped), workflows.Errored, t.tooMany())
+		return
+	}
 	template := t.templates[d.Template]
 	if template == nil {
 		t.end(t.add(n, place, name, d.Name, kindSkipped), workflows.Errored, "there is no template "+d.Template)
@@ -276,6 +281,8 @@ func (t *tree) try(n *node, place int) {
 	}
 	t.begin(n, place, name, d.Name, template, in)
 }
+
+func (t *tree) tooMany() string { return fmt.Sprintf("the job has more than %d nodes", t.limit) }
 
 // arguments are what a task's node gets.
 func (n *node) arguments(d *argo.Task, item *string) (values, error) {
@@ -318,6 +325,10 @@ func (t *tree) spread(n *node, place int, name string, template *argo.Template) 
 	items, err := elements(text)
 	if err != nil {
 		t.end(group, workflows.Errored, err.Error())
+		return
+	}
+	if len(t.nodes)+len(items) > t.limit {
+		t.end(group, workflows.Errored, t.tooMany())
 		return
 	}
 	// One more runs while they are begun, so that the group does not end among them.

@@ -140,13 +140,15 @@ func (d *Driver) Begin(ctx context.Context, s local.Step) error {
 		}
 		moved.add(m.Path, at)
 	}
+	// Whatever a path says, it is below the root.
+	below := func(path string) string { return filepath.Join(root, filepath.Clean("/"+path)) }
 	for _, name := range s.Results {
 		moved.add(name, "")
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(below(name)), 0o700); err != nil {
 			return err
 		}
 	}
-	home := filepath.Join(root, s.Container.WorkingDir)
+	home := below(s.Container.WorkingDir)
 	for _, path := range []string{home, filepath.Join(root, "tmp")} {
 		if err := os.MkdirAll(path, 0o700); err != nil {
 			return err
