@@ -63,7 +63,9 @@ function Form({ workflow, values, description: words }: { workflow: Workflow; va
   });
   const findings = check.data?.findings ?? [];
   const problems = inputs.filter((d) => valueProblem(d, given[d.name] ?? '') !== undefined);
-  const others = findings.filter((f) => targetOf(f, sent, inputs) === undefined && f.severity !== 'warning');
+  // What is only not given yet, the fields say themselves.
+  const open = (f: Finding) => f.code === 'missing' && f.pointer === '/inputValues';
+  const others = findings.filter((f) => targetOf(f, sent, inputs) === undefined && !open(f) && f.severity !== 'warning');
   const run = useMutation({
     mutationFn: () => workflowsAPI.submit(workflow, sent, description.trim(), tags),
     onSuccess: (uid) => void navigate(`/workflows/runs/${uid}`),
