@@ -20,7 +20,8 @@ let pages: { name: string; path: string; ready?: (page: Page) => Promise<void> }
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   [site, browser] = await Promise.all([startSite({ simulator: 4 }), launch()]);
-  pages = await furnish(site);
+  // ONLY=workflows takes the pages whose names begin so, to look at what one works on.
+  pages = (await furnish(site)).filter((p) => p.name.startsWith(process.env.ONLY ?? ''));
 });
 
 afterAll(async () => {
@@ -116,10 +117,42 @@ async function furnish(s: Site) {
   });
   await s.api('POST', '/fleet/alerts/request/wet/respond?response=Wiped%20up');
 
+  const made = await furnishWorkflows(s);
+
   const files = (await s.api('GET', '/results/files')) as { items: { id: string; filename: string }[] };
   const file = (name: string) => encodeURIComponent(files.items.find((f) => f.filename === name)?.id ?? '');
   return [
     { name: 'home', path: '/' },
+    { name: 'workflows-runs', path: '/workflows/runs', ready: row('Growth curve') },
+    { name: 'workflows-run', path: `/workflows/runs/${made.run}`, ready: (page: Page) => page.getByAltText('Preview of plot.png').waitFor() },
+    { name: 'workflows-run-step', path: `/workflows/runs/${made.run}?step=${made.step}`, ready: (page: Page) => page.getByRole('region', { name: 'Log', exact: true }).waitFor() },
+    { name: 'workflows-run-failed', path: `/workflows/runs/${made.failed}`, ready: (page: Page) => page.getByText('Why it did not succeed').waitFor() },
+    { name: 'workflows-start', path: `/workflows/library/run/${made.workflow}`, ready: (page: Page) => page.getByText('It can run.').waitFor() },
+    { name: 'workflows-library', path: '/workflows/library', ready: row('Growth curve') },
+    { name: 'workflows-components', path: '/workflows/library?what=component', ready: row('fit') },
+    { name: 'workflows-item', path: `/workflows/library/component/${made.component}`, ready: visible('Differences') },
+    { name: 'workflows-editor', path: `/workflows/library/edit/workflow/${made.workflow}`, ready: node('fit') },
+    {
+      name: 'workflows-editor-findings',
+      path: `/workflows/library/edit/workflow/${made.broken}`,
+      ready: async (page: Page) => {
+        await page.getByTestId('finding-mark').first().waitFor();
+        await page.getByRole('radiogroup', { name: 'Beside the canvas' }).getByText(/^Findings/).click();
+      },
+    },
+    {
+      name: 'workflows-editor-form',
+      path: `/workflows/library/edit/workflow/${made.workflow}`,
+      ready: async (page: Page) => {
+        await page.getByRole('group', { name: /^Node fit/ }).focus();
+        await page.keyboard.press('Enter');
+        await page.getByText('What feeds it').waitFor();
+      },
+    },
+    { name: 'workflows-editor-brick', path: `/workflows/library/edit/component/${made.component}`, ready: (page: Page) => page.getByText('Runs in').waitFor() },
+    { name: 'workflows-workspaces', path: '/workflows/workspaces', ready: row('imaging') },
+    { name: 'workflows-members', path: '/workflows/workspaces/imaging', ready: row('mara.lindqvist') },
+    { name: 'workflows-secrets', path: '/workflows/workspaces/imaging?tab=secrets', ready: row('PACS_TOKEN') },
     { name: 'fleet-map', path: '/fleet/map?level=L1', ready: robots },
     { name: 'fleet-map-robot', path: '/fleet/map?level=L1&select=robot:carriers%2Fcarrier_1', ready: robots },
     { name: 'fleet-robots', path: '/fleet/robots', ready: row('carrier_1') },
@@ -157,6 +190,78 @@ async function furnish(s: Site) {
       },
     },
   ];
+}
+
+function node(id: string) {
+  return (page: Page) => page.getByTestId(`node-${id}`).waitFor();
+}
+
+/** Components, a workflow that ran well and one that did not, and a workspace with people. */
+async function furnishWorkflows(s: Site) {
+  const base = '/workflows/api/v1';
+  const create = async (kind: string, doc: object) => ((await s.api('POST', `${base}/${kind}s/`, { [kind]: { type: kind, ...doc } })) as { uid: string }).uid;
+  const brick = (name: string, description: string, inputs: object[], outputs: string[][], command: string, image = 'python:3.12-slim') => ({
+    type: 'component', name, description, inputs, outputs: outputs.map(([n, type]) => ({ name: n, type })),
+    implementation: {
+      type: 'brick', container: { name: 'main', image, command: ['sh', '-c', command] },
+      args: inputs.map((i) => ({ source: { port: (i as { name: string }).name }, target: { type: (i as { type: string }).type === 'parameter_array' ? 'parameter' : (i as { type: string }).type } })),
+      results: outputs.map(([n]) => ({ source: { file: `/tmp/${n === 'plot' ? 'plot.png' : n === 'table' ? 'table.csv' : (n ?? '')}` }, target: { port: n } })),
+    },
+  });
+  const load = await create('component', brick('load table', 'Reads the measurements of a site', [{ name: 'site', type: 'parameter' }], [['table', 'artifact']],
+    'echo "reading $0"; printf "day,cells\\n1,120\\n2,260\\n3,540\\n4,1010\\n" > /tmp/table.csv; echo "4 rows"'));
+  const fitted = brick('fit', 'Fits a curve to a table', [{ name: 'table', type: 'artifact' }, { name: 'degree', type: 'parameter', mediatype: ['integer'], userdata: { value: '2', description: 'Degree of the polynomial' } }], [['curve', 'parameter'], ['error', 'parameter']],
+    'for i in $(seq 1 40); do echo "iteration $i: residual 0.$((400 - i * 9))"; done; printf "1.9*x^2 + 30*x + 88" > /tmp/curve; printf 0.041 > /tmp/error');
+  const fit = await create('component', { ...fitted, description: 'Fits a line to a table', implementation: { ...fitted.implementation, container: { ...fitted.implementation.container, image: 'python:3.11-slim' } } });
+  await s.api('PUT', `${base}/components/${fit}`, { component: { ...fitted, uid: fit, version: { current: 1, tags: ['reviewed'] } } });
+  const plot = await create('component', brick('plot', 'Draws a curve', [{ name: 'curve', type: 'parameter' }], [['plot', 'artifact']], `echo "plotting $0"; printf %s '${curve().toString('base64')}' | base64 -d > /tmp/plot.png`));
+  const judge = await create('component', brick('judge', 'Says whether a fit is good enough', [{ name: 'error', type: 'parameter' }], [['verdict', 'parameter']], 'printf "good, at $0" > /tmp/verdict'));
+  const nodes = (more: object[]) => [{ id: 'load', node: { uid: load, version: 1 } }, { id: 'fit', node: { uid: fit, version: 2 } }, { id: 'plot', node: { uid: plot, version: 1 } }, { id: 'judge', node: { uid: judge, version: 1 } }, ...more];
+  const edge = (from: string, to: string) => {
+    const port = (text: string) => {
+      const [first = '', second] = text.split('.');
+      return second === undefined ? { port: first } : { node: first, port: second };
+    };
+    return { source: port(from), target: port(to) };
+  };
+  const component = {
+    type: 'component', uid: '5f0f4c7e-8a4e-4b9c-9b64-3a1f0c6d2e30', name: 'growth',
+    inputs: [{ name: 'site', type: 'parameter', userdata: { value: 'north', description: 'Whose measurements' } }, { name: 'degree', type: 'parameter', mediatype: ['integer'], userdata: { value: '2', description: 'Degree of the polynomial' } }],
+    outputs: [{ name: 'plot', type: 'artifact' }, { name: 'verdict', type: 'parameter' }],
+    implementation: {
+      type: 'graph', nodes: nodes([]), edges: [edge('load.table', 'fit.table'), edge('fit.curve', 'plot.curve'), edge('fit.error', 'judge.error')],
+      inputMappings: [edge('site', 'load.site'), edge('degree', 'fit.degree')], outputMappings: [edge('plot.plot', 'plot'), edge('judge.verdict', 'verdict')],
+    },
+  };
+  const growth = { type: 'workflow', name: 'Growth curve', description: 'Fits a curve to a site’s cell counts and plots it', workspace: 'sandbox', component };
+  const workflow = await create('workflow', growth);
+  const broken = await create('workflow', {
+    name: 'Growth of every site', description: 'Being built', workspace: 'sandbox',
+    component: { ...component, uid: '5f0f4c7e-8a4e-4b9c-9b64-3a1f0c6d2e31', implementation: { ...component.implementation, nodes: nodes([{ id: 'report', node: { uid: judge, version: 7 } }]), edges: [edge('load.table', 'plot.curve')] } },
+  });
+  await s.api('POST', `${base}/workspaces/`, { name: 'imaging', description: 'The imaging group’s pipelines', roles: [['mara.lindqvist@example.org--$owner'], ['jon.okafor@example.org--$collaborator'], ['oncology']] });
+  for (const key of ['PACS_TOKEN', 'REGISTRY_PASSWORD']) await s.api('PUT', `${base}/secrets/imaging/${key}`, { key, value: 'not-a-real-secret' });
+  await s.api('POST', `${base}/volumes/imaging/`, { workspace: 'imaging', volume: { name: 'scans', persistentVolumeClaim: { claimName: 'team-scans' } } });
+
+  const run = async (doc: object, inputValues: object[], description: string) => {
+    await s.api('POST', `${base}/jobs/`, { job: { type: 'job', workflow: doc, inputValues, description } });
+    const list = (await s.api('GET', `${base}/jobs/?limit=1`)) as { items: { uid: string }[] };
+    const uid = list.items[0]?.uid ?? '';
+    for (let tries = 0; tries < 150; tries++) {
+      const { status } = (await s.api('GET', `${base}/jobs/${uid}/status`)) as { status: string };
+      if (['Succeeded', 'Failed', 'Error'].includes(status)) return uid;
+      await new Promise((next) => setTimeout(next, 200));
+    }
+    throw new Error(`the run ${uid} does not end`);
+  };
+  const stored = (await s.api('GET', `${base}/workflows/${workflow}`)) as object;
+  const given = (site: string) => [{ target: 'site', value: site }, { target: 'degree', value: '2' }];
+  const failing = { type: 'workflow', name: 'Nightly import', workspace: 'sandbox', component: { ...brick('import', '', [], [], 'echo "connecting to pacs.example.org"; echo "connection refused" >&2; exit 3'), uid: '5f0f4c7e-8a4e-4b9c-9b64-3a1f0c6d2e32' } };
+  const failed = await run(failing, [], 'Every night at two');
+  await run(stored, given('south'), 'The southern site');
+  const done = await run(stored, given('north'), 'The northern site, after the new lamp');
+  const object = (await s.api('GET', `${base}/workflows/sandbox/${done}`)) as { status: { nodes: Record<string, { id: string; displayName: string }> } };
+  return { workflow, broken, component: fit, run: done, failed, step: Object.values(object.status.nodes).find((n) => n.displayName === 'fit')?.id ?? '' };
 }
 
 async function dispatch(s: Site, category: string, description: unknown): Promise<string> {

@@ -173,10 +173,10 @@ function Pages() {
         <Route path="workflows" element={<Navigate to="/workflows/runs" replace />} />
         <Route path="workflows/runs" element={<Runs />} />
         <Route path="workflows/runs/:id" element={<RunPage />} />
-        <Route path="workflows/start/:id" element={<Start />} />
+        <Route path="workflows/library/run/:id" element={<Start />} />
         <Route path="workflows/library" element={<Library />} />
         <Route path="workflows/library/:kind/:id" element={<LibraryItem />} />
-        <Route path="workflows/editor/:kind/:id" element={<Editor />} />
+        <Route path="workflows/library/edit/:kind/:id" element={<Editor />} />
         <Route path="workflows/workspaces" element={<Workspaces />} />
         <Route path="workflows/workspaces/:name" element={<Workspace />} />
         <Route path="access" element={<Navigate to="/access/people" replace />} />

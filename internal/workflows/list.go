@@ -26,9 +26,9 @@ type Item struct {
 	Workflow *Origin         `json:"workflow,omitempty"`
 }
 
-// Origin is the stored workflow that a job is a run of.
+// Origin is the workflow that a job is a run of; it has a uid if it was stored.
 type Origin struct {
-	UID     string `json:"uid"`
+	UID     string `json:"uid,omitempty"`
 	Name    string `json:"name,omitempty"`
 	Version int    `json:"version"`
 }
@@ -184,7 +184,10 @@ func scanItem(rows *sql.Rows) (r row, err error) {
 	if i.UID, err = uuid.Parse(uid); err != nil {
 		return r, err
 	}
-	if from.UID != "" && from.UID != uuid.Nil.String() {
+	if from.UID == uuid.Nil.String() {
+		from.UID = "" // it was written for this job alone
+	}
+	if from.UID != "" || from.Name != "" {
 		i.Workflow = &from
 	}
 	i.Timestamp = spec.At(database.Time(modified))

@@ -63,7 +63,7 @@ export default function Palette() {
     })),
   );
   const actions: Entry[] = [
-    entry('Make a workflow', 'Workflows', 'new graph editor create', <Boxes size={18} />, go('/workflows/editor/workflow/new')),
+    entry('Make a workflow', 'Workflows', 'new graph editor create', <Boxes size={18} />, go('/workflows/library/edit/workflow/new')),
     ...(apps.data ?? []).flatMap((a) => {
       const usual = a.sessions.find((s) => s.name === '');
       if (usual?.state === 'ready') return [entry(`Open ${a.name}`, 'App', a.id, <AppWindow size={18} />, () => window.open(usual.url, '_blank', 'noopener'))];

@@ -59,7 +59,7 @@ export function Bench({ kind, start, server }: Props) {
   const [search, setSearch] = useSearchParams();
   const [state, setState] = useState(() => open(kind, start, server));
   const [picked, setPicked] = useState<Picked>(nothingPicked);
-  const [tab, setTab] = useState<Tab>('add');
+  const [tab, setTab] = useState<Tab>(() => (holdsNodes(rootOf(start)) ? 'add' : 'form'));
   const [discarding, setDiscarding] = useState(false);
   const doc = state.history.present;
   const root = rootOf(doc);
@@ -72,7 +72,7 @@ export function Bench({ kind, start, server }: Props) {
   const trail = found === undefined ? none : wanted;
   const { component, inline } = found ?? { component: root, inline: true };
   const readOnly = !inline;
-  const drawn = component.implementation.type !== 'brick' && component.implementation.type !== 'any';
+  const drawn = holdsNodes(component);
 
   const [checkedDoc] = useDebouncedValue(doc, 350);
   const check = useQuery({
@@ -109,6 +109,8 @@ export function Bench({ kind, start, server }: Props) {
   };
   const walk = (to: readonly string[]) => {
     setPicked(nothingPicked);
+    const there = componentAt(root, to, resolve)?.component;
+    if (tab === 'add' && there !== undefined && !holdsNodes(there)) setTab('form');
     setSearch(
       (old) => {
         const next = new URLSearchParams(old);
@@ -142,7 +144,7 @@ export function Bench({ kind, start, server }: Props) {
     onSuccess: (saved) => {
       stored(saved);
       notifications.show({ message: isNew ? `${saved.name ?? 'It'} is in the library.` : `Version ${saved.version?.current ?? 1} is saved.`, color: 'pine' });
-      if (isNew) void navigate(`/workflows/editor/${kind}/${saved.uid ?? ''}`, { replace: true });
+      if (isNew) void navigate(`/workflows/library/edit/${kind}/${saved.uid ?? ''}`, { replace: true });
     },
   });
   const publish = useMutation({
@@ -205,7 +207,7 @@ export function Bench({ kind, start, server }: Props) {
         <>
           {isNew ? `A ${kind} that is not saved yet.` : `Version ${state.base.version?.current ?? 1} of this ${kind}.`}{' '}
           {!isNew && (
-            <Anchor component={Link} to={`/workflows/library/${kind}/${doc.uid ?? ''}`} size="sm">
+            <Anchor component={Link} to={`/workflows/library/${kind}/${doc.uid ?? ''}`} size="sm" underline="always">
               Versions and differences
             </Anchor>
           )}
@@ -227,7 +229,7 @@ export function Bench({ kind, start, server }: Props) {
                 data-disabled={dirty || keepsFromRunning > 0 ? true : undefined}
                 aria-disabled={dirty || keepsFromRunning > 0}
                 onClick={() => {
-                  if (!dirty && keepsFromRunning === 0) void navigate(`/workflows/start/${doc.uid ?? ''}`);
+                  if (!dirty && keepsFromRunning === 0) void navigate(`/workflows/library/run/${doc.uid ?? ''}`);
                 }}
               >
                 Run
@@ -405,6 +407,10 @@ export function Bench({ kind, start, server }: Props) {
 
 const none: readonly string[] = [];
 
+function holdsNodes({ implementation: { type } }: Component): boolean {
+  return type !== 'brick' && type !== 'any';
+}
+
 function chooseFinding(f: Located, walk: (to: readonly string[]) => void, setPicked: (p: Picked) => void): void {
   if (f.on.kind === 'self' && f.trail.length > 0) {
     walk(f.trail.slice(0, -1));
@@ -426,7 +432,7 @@ function roomIn(component: Component): Point {
 function Tool({ label, disabled, onClick, children }: { label: string; disabled: boolean; onClick: () => void; children: React.ReactNode }) {
   return (
     <Tooltip label={label}>
-      <ActionIcon aria-label={label} disabled={disabled} onClick={onClick}>
+      <ActionIcon aria-label={label} disabled={disabled} onClick={onClick} {...(disabled ? { bg: 'transparent' } : {})}>
         {children}
       </ActionIcon>
     </Tooltip>

@@ -7,7 +7,6 @@ import {
   type Edge as FlowEdge,
   type EdgeChange,
   Handle,
-  MarkerType,
   type Node as FlowNode,
   type NodeChange,
   type NodeProps,
@@ -16,10 +15,11 @@ import {
   ReactFlow,
   ReactFlowProvider,
   useReactFlow,
+  useUpdateNodeInternals,
   applyNodeChanges,
 } from '@xyflow/react';
 import { CircleAlert, CircleX, Maximize, Minus, Plus, TriangleAlert } from 'lucide-react';
-import { createContext, type DragEvent, useContext, useMemo, useState } from 'react';
+import { createContext, type DragEvent, useContext, useEffect, useMemo, useRef, useState } from 'react';
 import { type Component, type Data, isInline, kindWord, type Point, type Port, typeWord } from './document';
 import { about, directly, type Located, worst } from './finding';
 import { linksOf, type Resolve, type Slot, slotsOf, sourceType } from './graph';
@@ -65,6 +65,7 @@ interface SlotData extends Record<string, unknown> {
   findings: readonly Located[];
   phase: string | undefined;
   running: boolean;
+  editable: boolean;
 }
 
 interface CardData extends Record<string, unknown> {
@@ -109,6 +110,18 @@ function Flow({ label, component, resolve, findings = noFindings, trail, phases,
     setShown({ model, nodes });
   }
   const drawn = useMemo(() => nodes.map((n) => ({ ...n, selected: picked.slots.includes(n.id) })), [nodes, picked]);
+
+  // Components come one by one: once all are there everything is brought into view, and never again by itself.
+  const missing = model.some((n) => n.type === 'slot' && n.data.slot.ref !== undefined && n.data.inner === undefined);
+  const fitted = useRef(false);
+  useEffect(() => {
+    if (fitted.current) return undefined;
+    const frame = requestAnimationFrame(() => {
+      fitted.current = !missing;
+      void flow.fitView(view);
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [missing, flow]);
 
   const change = (changes: NodeChange<AnyNode>[]) => {
     const kept = changes.filter((c) => c.type === 'position' || c.type === 'dimensions');
@@ -163,7 +176,7 @@ function Flow({ label, component, resolve, findings = noFindings, trail, phases,
         connectionLineType={ConnectionLineType.Bezier}
         connectionRadius={28}
         fitView
-        fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+        fitViewOptions={view}
         minZoom={0.15}
         maxZoom={1.75}
         proOptions={{ hideAttribution: true }}
@@ -177,7 +190,7 @@ function Flow({ label, component, resolve, findings = noFindings, trail, phases,
           <Tool label="Zoom out" onClick={() => void flow.zoomOut()}>
             <Minus size={16} />
           </Tool>
-          <Tool label="Show everything" onClick={() => void flow.fitView({ padding: 0.12, maxZoom: 1 })}>
+          <Tool label="Show everything" onClick={() => void flow.fitView(view)}>
             <Maximize size={16} />
           </Tool>
         </Panel>
@@ -187,6 +200,7 @@ function Flow({ label, component, resolve, findings = noFindings, trail, phases,
 }
 
 const empty: readonly string[] = [];
+const view = { padding: 0.08, maxZoom: 1 };
 
 const ariaWords = {
   'node.a11yDescription.default': 'Press Enter to choose the node, and Delete to remove it.',
@@ -245,7 +259,7 @@ function nodesOf(
       draggable: editable && component.implementation.type === 'graph',
       deletable: editable && slot.ref !== undefined,
       ariaLabel: nodeWords(slot, inner, here, phases === undefined ? undefined : phase),
-      data: { slot, inner, findings: here, phase, running: phases !== undefined },
+      data: { slot, inner, findings: here, phase, running: phases !== undefined, editable },
     };
   });
   const card = (side: 'inputs' | 'outputs'): AnyNode => ({
@@ -283,19 +297,27 @@ function edgesOf(component: Component, resolve: Resolve, findings: readonly Loca
       selected: picked.links.includes(l.key),
       animated: flows,
       className: [classes.edge, tone === undefined ? undefined : classes[`edge-${tone}`]].filter((c) => c !== undefined).join(' '),
-      markerEnd: { type: MarkerType.ArrowClosed, width: 16, height: 16, color: 'context-stroke' },
       ariaLabel: `A ${typeWord(type)} from ${from} to ${to}${wrong.map((f) => `. ${f.message}`).join('')}`,
       data: { type },
     };
   });
 }
 
-function SlotView({ data, selected }: NodeProps<SlotNode>) {
+/** The canvas measures where ports are; it is told when they are others. */
+function usePorts(id: string, ports: readonly Data[]): void {
+  const measure = useUpdateNodeInternals();
+  const names = ports.map((d) => `${d.name} ${d.type}`).join();
+  useEffect(() => measure(id), [measure, id, names]);
+}
+
+function SlotView({ id, data, selected }: NodeProps<SlotNode>) {
   const open = useContext(Open);
-  const { slot, inner, findings, phase, running } = data;
+  usePorts(id, [...(data.inner?.inputs ?? []), ...(data.inner?.outputs ?? [])]);
+  const { slot, inner, findings, phase, running, editable } = data;
   const kind = inner?.implementation.type;
   const tone = worst(findings);
-  const inside = kind === 'graph' || kind === 'map' || kind === 'conditional';
+  // A brick has nothing to see inside but its form.
+  const inside = kind === 'graph' || kind === 'map' || kind === 'conditional' || (kind === 'brick' && editable && isInline(slot.ref));
   return (
     <div className={classes.node} data-selected={selected} data-tone={tone} data-phase={running ? (phase ?? 'none') : undefined} data-testid={`node-${slot.id}`}>
       <div className={classes.head}>
@@ -357,7 +379,8 @@ function PortRow({ data, side }: { data: Data; side: 'source' | 'target' }) {
   );
 }
 
-function CardView({ data, selected }: NodeProps<CardNode>) {
+function CardView({ id, data, selected }: NodeProps<CardNode>) {
+  usePorts(id, data.ports);
   const side = data.side === 'inputs' ? 'source' : 'target';
   const tone = worst(data.findings);
   return (

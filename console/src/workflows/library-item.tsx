@@ -45,11 +45,11 @@ export default function LibraryItem() {
         doc.data !== undefined && (
           <>
             {what === 'workflow' && (
-              <Button component={Link} to={`/workflows/start/${id}${version === 0 ? '' : `?version=${version}`}`} leftSection={<Play size={16} aria-hidden />}>
+              <Button component={Link} to={`/workflows/library/run/${id}${version === 0 ? '' : `?version=${version}`}`} leftSection={<Play size={16} aria-hidden />}>
                 Run
               </Button>
             )}
-            <Button component={Link} to={`/workflows/editor/${what}/${id}`} variant={what === 'workflow' ? 'default' : 'filled'} leftSection={<Pencil size={16} aria-hidden />}>
+            <Button component={Link} to={`/workflows/library/edit/${what}/${id}`} variant={what === 'workflow' ? 'default' : 'filled'} leftSection={<Pencil size={16} aria-hidden />}>
               Edit
             </Button>
           </>

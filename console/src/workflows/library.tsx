@@ -153,11 +153,11 @@ function ItemRow({ kind, item }: { kind: DocumentKind; item: Item }) {
       </Table.Td>
       <Table.Td ta="right">
         <Group gap={4} justify="flex-end" wrap="nowrap">
-          <Button component={Link} to={`/workflows/editor/${kind}/${item.uid}`} size="compact-sm" variant="default" aria-label={`Edit ${name}`}>
+          <Button component={Link} to={`/workflows/library/edit/${kind}/${item.uid}`} size="compact-sm" variant="default" aria-label={`Edit ${name}`}>
             Edit
           </Button>
           {kind === 'workflow' && (
-            <Button component={Link} to={`/workflows/start/${item.uid}`} size="compact-sm" variant="light" leftSection={<Play size={13} aria-hidden />} aria-label={`Run ${name}`}>
+            <Button component={Link} to={`/workflows/library/run/${item.uid}`} size="compact-sm" variant="light" leftSection={<Play size={13} aria-hidden />} aria-label={`Run ${name}`}>
               Run
             </Button>
           )}
@@ -192,7 +192,7 @@ function New({ workspace }: { workspace: string | undefined }) {
         </Menu.Target>
         <Menu.Dropdown>
           {(['brick', 'graph', 'map', 'conditional'] as const).map((k) => (
-            <Menu.Item key={k} leftSection={<KindIcon kind={k} size={15} />} onClick={() => void navigate(`/workflows/editor/component/new?as=${k}`)}>
+            <Menu.Item key={k} leftSection={<KindIcon kind={k} size={15} />} onClick={() => void navigate(`/workflows/library/edit/component/new?as=${k}`)}>
               {kindWord(k)}
               <Text size="xs" c="dimmed">
                 {kindSays(k)}
@@ -201,7 +201,7 @@ function New({ workspace }: { workspace: string | undefined }) {
           ))}
         </Menu.Dropdown>
       </Menu>
-      <Button component={Link} to={`/workflows/editor/workflow/new${workspace === undefined ? '' : `?workspace=${encodeURIComponent(workspace)}`}`} leftSection={<Plus size={16} aria-hidden />}>
+      <Button component={Link} to={`/workflows/library/edit/workflow/new${workspace === undefined ? '' : `?workspace=${encodeURIComponent(workspace)}`}`} leftSection={<Plus size={16} aria-hidden />}>
         New workflow
       </Button>
     </Group>

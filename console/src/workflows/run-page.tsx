@@ -6,7 +6,7 @@ import { useMemo, useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 import { workflowsAPI } from '../api/workflows';
 import { useFilters } from '../lib/address';
-import { moment, short } from '../lib/format';
+import { moment, sentence, short } from '../lib/format';
 import { useNow } from '../lib/now';
 import { Age } from '../ui/age';
 import { Answer } from '../ui/answer';
@@ -203,7 +203,7 @@ function Summary({ job, run, phase }: { job: Job; run: RunObject | undefined; ph
       )}
       {note !== undefined && (
         <Text size="xs" c="dimmed">
-          {note}
+          {sentence(note.charAt(0).toUpperCase() + note.slice(1))}
         </Text>
       )}
     </Stack>
@@ -286,7 +286,7 @@ function Actions({ uid, job, phase, onAgain }: { uid: string; job: Job; phase: s
           Retry
         </Button>
       )}
-      <Button component={Link} to={`/workflows/start/${job.workflow.uid ?? 'none'}?again=${uid}`} variant="default" leftSection={<Play size={16} aria-hidden />}>
+      <Button component={Link} to={`/workflows/library/run/${job.workflow.uid ?? 'none'}?again=${uid}`} variant="default" leftSection={<Play size={16} aria-hidden />}>
         Run again
       </Button>
       {over && (

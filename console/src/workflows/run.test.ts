@@ -48,7 +48,7 @@ describe('a run', () => {
     expect(load !== undefined && barOf({ ...load, start: undefined }, 0, 1)).toBeUndefined();
   });
   it.each([
-    [420, '0.4 s'], [12_000, '12 s'], [200_000, '3 min 20 s'], [180_000, '3 min'], [7_500_000, '2 h 5 min'], [7_200_000, '2 h'], [-5, '0.0 s'],
+    [420, '0.4 s'], [12_000, '12 s'], [200_000, '3 min 20 s'], [180_000, '3 min'], [7_500_000, '2 h 5 min'], [7_200_000, '2 h'], [-5, '0 ms'], [42, '42 ms'],
   ])('took %i ms: %s', (ms, words) => expect(duration(ms)).toBe(words));
   it('has a word and a tone for every phase, known or not', () => {
     expect(phaseLook('Succeeded')).toEqual({ tone: 'good', word: 'succeeded' });

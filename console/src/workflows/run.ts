@@ -150,9 +150,10 @@ function clamp(x: number): number {
   return Math.min(1, Math.max(0, x));
 }
 
-/** "0.4 s", "12 s", "3 min 20 s", "2 h 5 min". */
+/** "40 ms", "0.4 s", "12 s", "3 min 20 s", "2 h 5 min". */
 export function duration(ms: number): string {
-  if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+  if (ms < 100) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
   const s = Math.round(ms / 1000);
   if (s < 60) return `${s} s`;
   if (s < 3600) return s % 60 === 0 ? `${Math.floor(s / 60)} min` : `${Math.floor(s / 60)} min ${s % 60} s`;

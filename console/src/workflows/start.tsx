@@ -63,7 +63,9 @@ function Form({ workflow, values, description: words }: { workflow: Workflow; va
   });
   const findings = check.data?.findings ?? [];
   const problems = inputs.filter((d) => valueProblem(d, given[d.name] ?? '') !== undefined);
-  const others = findings.filter((f) => targetOf(f, sent) === undefined && f.severity !== 'warning');
+  // What is only not given yet, the fields say themselves.
+  const open = (f: Finding) => f.code === 'missing' && f.pointer === '/inputValues';
+  const others = findings.filter((f) => targetOf(f, sent, inputs) === undefined && !open(f) && f.severity !== 'warning');
   const run = useMutation({
     mutationFn: () => workflowsAPI.submit(workflow, sent, description.trim(), tags),
     onSuccess: (uid) => void navigate(`/workflows/runs/${uid}`),
@@ -76,7 +78,7 @@ function Form({ workflow, values, description: words }: { workflow: Workflow; va
         <>
           {workflow.description ?? 'Give what it needs, and start it.'}{' '}
           {workflow.uid !== undefined && (
-            <Anchor component={Link} to={`/workflows/library/workflow/${workflow.uid}`} size="sm">
+            <Anchor component={Link} to={`/workflows/library/workflow/${workflow.uid}`} size="sm" underline="always">
               Version {workflow.version?.current ?? 1} in {workflow.workspace}
             </Anchor>
           )}
@@ -105,7 +107,7 @@ function Form({ workflow, values, description: words }: { workflow: Workflow; va
                     input={d}
                     workspace={workflow.workspace}
                     value={given[d.name] ?? ''}
-                    problem={(tried ? valueProblem(d, given[d.name] ?? '') : undefined) ?? findings.find((f) => targetOf(f, sent) === d.name)?.message}
+                    problem={tried ? (valueProblem(d, given[d.name] ?? '') ?? findings.find((f) => targetOf(f, sent, inputs) === d.name)?.message) : undefined}
                     onChange={(value) => setGiven({ ...given, [d.name]: value })}
                   />
                 ))}
@@ -127,7 +129,7 @@ function Form({ workflow, values, description: words }: { workflow: Workflow; va
                   </Text>
                 ))}
                 {workflow.uid !== undefined && (
-                  <Anchor component={Link} to={`/workflows/editor/workflow/${workflow.uid}`} size="sm">
+                  <Anchor component={Link} to={`/workflows/library/edit/workflow/${workflow.uid}`} size="sm">
                     Open it in the editor
                   </Anchor>
                 )}
@@ -149,10 +151,12 @@ function Form({ workflow, values, description: words }: { workflow: Workflow; va
   );
 }
 
-/** The input that a finding about a job is about. */
-function targetOf(finding: Finding, sent: readonly InputValue[]): string | undefined {
+/** The input that a finding about a run is about: one whose value is wrong, or one without. */
+function targetOf(finding: Finding, sent: readonly InputValue[], inputs: readonly Data[]): string | undefined {
   const value = /\/inputValues\/(\d+)/.exec(finding.pointer)?.[1];
-  return value === undefined ? undefined : sent[Number(value)]?.target;
+  if (value !== undefined) return sent[Number(value)]?.target;
+  const input = /^\/workflow\/component\/inputs\/(\d+)$/.exec(finding.pointer)?.[1];
+  return input === undefined ? undefined : inputs[Number(input)]?.name;
 }
 
 interface FieldProps {
@@ -216,7 +220,7 @@ function NoneYet({ what, workspace, tab }: { what: string; workspace: string; ta
   return (
     <Text size="xs" c="dimmed" mt={4}>
       {workspace} has no {what} yet. Its administrators add one{' '}
-      <Anchor component={Link} to={`/workflows/workspaces/${workspace}?tab=${tab}`} size="xs">
+      <Anchor component={Link} to={`/workflows/workspaces/${workspace}?tab=${tab}`} size="xs" underline="always">
         there
       </Anchor>
       .
