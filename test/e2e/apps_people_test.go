@@ -163,7 +163,7 @@ func TestTwoPeopleAndTheSample(t *testing.T) {
 	cem.do("POST", "/api/v1/apps/demo/sessions", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {l.url()}}, "").is(404)
 
 	// Ana logs out: her tabs and her socket end, her app runs on.
-	socket, _, err := websocket.Dial(t.Context(), anas+"/live", &websocket.DialOptions{HTTPClient: ana.http, HTTPHeader: http.Header{"Origin": {anas}}})
+	socket, _, err := websocket.Dial(t.Context(), anas+"/live", &websocket.DialOptions{HTTPClient: ana.http, HTTPHeader: http.Header{"Origin": {anas}}}) //nolint:bodyclose // what follows is no body
 	noError(t, err)
 	ana.do("POST", "/auth/logout", http.Header{"Origin": {l.url()}, "Sec-Fetch-Site": {"same-origin"}}, "")
 	began := time.Now()
