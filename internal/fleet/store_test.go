@@ -20,7 +20,10 @@ func TestOnEveryDatabase(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, db *database.DB) {
 				part.run(t, newSite(t, func(set *setup) {
 					set.db = db
-					set.cfg.Retention = Retention{Tasks: 48 * time.Hour, Logs: time.Hour, Alerts: time.Hour}
+					// Elsewhere the service's own duty would prune what a test stores with old times.
+					if part.name == "retention" {
+						set.cfg.Retention = Retention{Tasks: 48 * time.Hour, Logs: time.Hour, Alerts: time.Hour}
+					}
 				}))
 			})
 		})

@@ -170,7 +170,7 @@ func TestKilledEarlyLeavesNothing(t *testing.T) {
 	_ = cmd.Wait()
 	t.Cleanup(func() {
 		if t.Failed() {
-			left, err := exec.Command("find", temp).CombinedOutput() //nolint:noctx // the test's context is over
+			left, err := exec.Command("find", temp).CombinedOutput()
 			t.Logf("left: %s %v", left, err)
 		}
 	})

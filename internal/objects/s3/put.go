@@ -33,6 +33,8 @@ const (
 	allAhead = 4
 	// abortTimeout is how long a failed upload tries to take back what the store holds of it.
 	abortTimeout = 30 * time.Second
+	// partLinger is how long a part on its way may go on when the upload has failed already.
+	partLinger = 10 * time.Second
 )
 
 // parts lends buffers to uploads.
@@ -172,6 +174,12 @@ func (u *upload) start(ctx context.Context, sending *errgroup.Group, part *[part
 	b := u.bucket
 	sending.Go(func() error {
 		defer func() { u.free <- part }()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// A store may keep a part that we broke off, and write it after it was told to forget all.
+		ctx, cancel := lingering(ctx, partLinger)
+		defer cancel()
 		sum := crc(part[:n])
 		opts := minio.PutObjectPartOptions{DisableContentSha256: true, CustomHeader: http.Header{}}
 		opts.CustomHeader.Set(minio.ChecksumCRC32C.Key(), sum)
@@ -227,6 +235,13 @@ func (u *upload) release() {
 	for range u.ahead {
 		<-u.bucket.parts.ahead
 	}
+}
+
+// lingering ends some time after ctx does.
+func lingering(ctx context.Context, linger time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(linger, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // abort frees what the store holds of a failed upload, also when the caller has gone.
