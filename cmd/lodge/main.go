@@ -149,10 +149,11 @@ func (t *terminal) logger(cfg *config.Loaded, serving bool) *slog.Logger {
 		level = slog.LevelWarn
 	}
 	options := &slog.HandlerOptions{Level: level}
+	to := newLines(t.errors)
 	if cfg.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(t.errors, options))
+		return slog.New(&patient{slog.NewJSONHandler(to, options), to})
 	}
-	return slog.New(slog.NewTextHandler(t.errors, options))
+	return slog.New(&patient{slog.NewTextHandler(to, options), to})
 }
 
 // say prints for people; that a terminal is gone is no error of the command.

@@ -76,11 +76,7 @@ func (s *Service) seal(v any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	aead, err := s.aead()
-	if err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, text, []byte("lodge app pass"))), nil //nolint:gosec // G407: this AEAD makes its own nonce
+	return base64.RawURLEncoding.EncodeToString(s.sealing.Seal(nil, nil, text, []byte("lodge app pass"))), nil //nolint:gosec // G407: this AEAD makes its own nonce
 }
 
 func (s *Service) unseal(sealed string, v any) error {
@@ -88,18 +84,19 @@ func (s *Service) unseal(sealed string, v any) error {
 	if err != nil {
 		return err
 	}
-	aead, err := s.aead()
-	if err != nil {
-		return err
-	}
-	if text, err = aead.Open(nil, nil, text, []byte("lodge app pass")); err != nil {
+	if text, err = s.sealing.Open(nil, nil, text, []byte("lodge app pass")); err != nil {
 		return err
 	}
 	return json.Unmarshal(text, v)
 }
 
-func (s *Service) aead() (cipher.AEAD, error) {
-	block, err := aes.NewCipher(s.sealing)
+// aeadOf makes the cipher of a key, once: it is used at every request.
+func aeadOf(key string) (cipher.AEAD, error) {
+	secret, err := base64.StdEncoding.DecodeString(key)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(secret)
 	if err != nil {
 		return nil, err
 	}

@@ -196,7 +196,7 @@ func (f *front) setForwarded(h http.Header, in *http.Request, p *passage) {
 	h["X-Forwarded-For"] = []string{line}
 	h["X-Forwarded-Proto"] = []string{f.public.Scheme}
 	h["X-Forwarded-Host"] = []string{p.host}
-	h["X-Forwarded-Port"] = []string{first(portOf(p.host), map[string]string{"http": "80", "https": "443"}[f.public.Scheme])}
+	h["X-Forwarded-Port"] = []string{first(portOf(p.host), usualPort(f.public.Scheme))}
 	if p.prefix != "" {
 		h["X-Forwarded-Prefix"] = []string{p.prefix}
 	}
@@ -205,6 +205,13 @@ func (f *front) setForwarded(h http.Header, in *http.Request, p *passage) {
 func portOf(host string) string {
 	u := url.URL{Host: host}
 	return u.Port()
+}
+
+func usualPort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
 }
 
 // setIdentity tells the app who uses it, as far as its entry lists that.

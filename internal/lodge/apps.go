@@ -168,6 +168,23 @@ func hostSuffix(public string, c config.Apps) string {
 	return c.HostSuffix
 }
 
+// appHosts are where a login may lead to besides Lodge itself, as a content security policy writes it.
+func appHosts(public string, c config.Apps) []string {
+	u, err := url.Parse(public)
+	suffix := hostSuffix(public, c)
+	if err != nil || c.Routing != "host" {
+		return nil
+	}
+	if suffix == "" {
+		suffix = "apps." + u.Hostname()
+	}
+	host := "*." + suffix
+	if port := u.Port(); port != "" {
+		host += ":" + port
+	}
+	return []string{u.Scheme + "://" + host}
+}
+
 // noWildcard says why app sessions cannot have hosts of their own; "" if they can, as far as can be seen.
 func noWildcard(public string, c config.Apps) string {
 	u, err := url.Parse(public)

@@ -126,7 +126,7 @@ func (p *platform) openIdentity(ctx context.Context) error {
 		})
 	}
 	if len(issuers) == 0 && c.TrustedHeader.Name == "" {
-		provider := localidp.Config{PublicURL: p.publicURL, PasswordGrant: c.PasswordGrant}
+		provider := localidp.Config{PublicURL: p.publicURL, PasswordGrant: c.PasswordGrant, LeadsTo: appHosts(p.publicURL, p.cfg.Apps)}
 		if p.provider, err = localidp.New(ctx, provider, p.db, identity.NewLimiter(p.now), p.now, p.log); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -218,6 +219,44 @@ func TestWhatGoesWrong(t *testing.T) {
 	}
 	if n := l.records("apps.launch"); n < 8 {
 		t.Errorf("%d starts are on record", n)
+	}
+}
+
+// What an app keeps secret it is told, and whoever reads its log is not; nor are its settings. The class
+// "secret leaked in an answer or a log".
+func TestSecretsOfApps(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "key")
+	const canary = "canary-of-the-app"
+	noError(t, os.WriteFile(file, []byte(canary+"\n"), 0o600))
+	more := ", secret_env: {API_KEY: {file: " + file + "}}, env: {PLAIN: shown}"
+	l := startLodge(t, withApps("["+everyone("tells", "tells", more)+", "+everyone("wild", "serve", more)+"]"), with("LODGE_LOG_LEVEL", "debug"))
+	ana, root := l.person("ana"), l.administrator()
+	failed := ana.launch("tells")
+	ana.events(failed.ID, "")
+	running := ana.up("wild")
+	ana.get(running.host() + "/env").is(200)
+	var said strings.Builder
+	for _, who := range []caller{ana, root} {
+		for _, path := range []string{"/api/v1/apps", "/api/v1/apps/wild", "/api/v1/app-sessions?user=*", "/api/v1/app-drivers", "/api/v1/site/config", "/api/v1/audit?limit=500"} {
+			said.WriteString(who.get(path).body)
+		}
+		for _, s := range []appSession{failed, running} {
+			for _, path := range []string{"", "/events", "/logs"} {
+				said.WriteString(who.get("/api/v1/app-sessions/" + s.ID + path).body)
+			}
+		}
+	}
+	said.WriteString(ana.page(failed.URL).body)
+	l.stop()
+	text, err := os.ReadFile(l.server.log)
+	noError(t, err)
+	said.Write(text)
+	if !strings.Contains(said.String(), "PLAIN=shown") || !strings.Contains(said.String(), "API_KEY=***") {
+		t.Error("the apps did not tell what they were told: the canary could not have sung")
+	}
+	if at := strings.Index(said.String(), canary); at >= 0 {
+		t.Errorf("the secret was told: …%s…", said.String()[max(0, at-300):at])
 	}
 }
 

@@ -72,9 +72,13 @@ func TestTwoPeopleAndTheSample(t *testing.T) {
 	}
 	l.admin("user add", "cem", "--password", passwordOf["cem"]).ok()
 	nobody := tab{l.nobody()}
-	at, _ := nobody.navigate(l.url() + "/open/demo?path=/%3Fx=1")
+	at, form := nobody.navigate(l.url() + "/open/demo?path=/%3Fx=1")
 	if !strings.HasPrefix(at.Path, "/idp/") {
 		t.Errorf("nobody was led to %s", at)
+	}
+	// Browsers hold the login's form to its policy through every redirect, to the app's host too.
+	if policy := form.header.Get("Content-Security-Policy"); !strings.Contains(policy, " http://*.apps.localhost:"+at.Port()) {
+		t.Errorf("a browser would not follow the login to an app: %s", policy)
 	}
 	if a := nobody.do("GET", "/open/demo", http.Header{"Sec-Fetch-Mode": {"cors"}}, ""); a.status == 200 {
 		t.Errorf("a script of nobody's got %d", a.status)
@@ -163,7 +167,7 @@ func TestTwoPeopleAndTheSample(t *testing.T) {
 	cem.do("POST", "/api/v1/apps/demo/sessions", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {l.url()}}, "").is(404)
 
 	// Ana logs out: her tabs and her socket end, her app runs on.
-	socket, _, err := websocket.Dial(t.Context(), anas+"/live", &websocket.DialOptions{HTTPClient: ana.http, HTTPHeader: http.Header{"Origin": {anas}}})
+	socket, _, err := websocket.Dial(t.Context(), anas+"/live", &websocket.DialOptions{HTTPClient: ana.http, HTTPHeader: http.Header{"Origin": {anas}}}) //nolint:bodyclose // what follows is no body
 	noError(t, err)
 	ana.do("POST", "/auth/logout", http.Header{"Origin": {l.url()}, "Sec-Fetch-Site": {"same-origin"}}, "")
 	began := time.Now()

@@ -67,6 +67,9 @@ func wildApp(behaviour string) int {
 	case "exits":
 		fmt.Println("last words")
 		return 1
+	case "tells": // everything that it was told
+		fmt.Println(strings.Join(os.Environ(), "\n"))
+		return 1
 	case "silent":
 		<-context.Background().Done()
 	case "deaf": // it listens where nobody looks
@@ -170,6 +173,10 @@ func wild(w http.ResponseWriter, r *http.Request) {
 		own := r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()
 		w.Header().Set("Location", strings.ReplaceAll(q.Get("to"), "SELF", own))
 		w.WriteHeader(http.StatusFound)
+	case "/env":
+		for _, line := range os.Environ() {
+			fmt.Println(line)
+		}
 	case "/fail":
 		w.WriteHeader(http.StatusBadGateway)
 	case "/ws":

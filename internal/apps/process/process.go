@@ -85,7 +85,11 @@ func New(cfg Config, now func() time.Time, log *slog.Logger) (*Driver, error) {
 	if d.cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("process driver: %w", err)
 	}
-	return d, os.MkdirAll(d.cfg.Dir, 0o711) //nolint:gosec // G301: another user's process must get to its own folder, not see others
+	mode := os.FileMode(0o700)
+	if d.credential != nil {
+		mode = 0o711 // another user's process must get to its own folder, and not see others
+	}
+	return d, os.MkdirAll(d.cfg.Dir, mode)
 }
 
 // become finds out as whom apps run.

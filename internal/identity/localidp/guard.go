@@ -42,7 +42,7 @@ func newGuard(p *Provider, path string, dex *mux.Router) *guard {
 		provider: p, path: path, dex: dex, theme: http.StripPrefix(path+"/theme", http.FileServerFS(identity.PageFiles())), checks: make(chan struct{}, maxChecks),
 		// Forms lead, by redirects, to the public address and to programs on the person's own machine.
 		policy: "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' " +
-			u.Scheme + "://" + u.Host + " http://127.0.0.1:* http://localhost:*",
+			strings.Join(append([]string{u.Scheme + "://" + u.Host, "http://127.0.0.1:*", "http://localhost:*"}, p.cfg.LeadsTo...), " "),
 		wait: template.Must(template.ParseFS(webFiles(), "wait.html")),
 	}
 }

@@ -79,6 +79,9 @@ type Config struct {
 	PublicURL string
 	// PasswordGrant lets programs have tokens for a user name and password.
 	PasswordGrant bool
+	// LeadsTo are origins that a login may end at besides, as a content security policy writes them:
+	// browsers hold a form to that through all redirects.
+	LeadsTo []string
 	// HashCost is bcrypt's cost of passwords; 0 means 11, a tenth of a second.
 	HashCost int
 }
