@@ -35,7 +35,7 @@ type commands struct {
 	Logout   logoutCommand   `cmd:"" help:"Forget the login."`
 	Token    tokenCommands   `cmd:"" help:"Make, list and revoke service tokens, beside the server."`
 	User     userCommands    `cmd:"" help:"Look after the embedded provider's accounts, beside the server."`
-	Settings settingCommands `cmd:"" name:"config" help:"Show the settings."`
+	Settings settingCommands `cmd:"" name:"config" help:"Show the settings, or write the first ones."`
 	Doctor   doctorCommand   `cmd:"" help:"Look for what is misconfigured, and say how to mend it."`
 	Audit    auditCommands   `cmd:"" help:"Verify the audit log."`
 	Migrate  migrateCommands `cmd:"" help:"Look at the database's schema, and bring it up to date."`
@@ -146,10 +146,11 @@ func (t *terminal) logger(cfg *config.Loaded, serving bool) *slog.Logger {
 		level = slog.LevelWarn
 	}
 	options := &slog.HandlerOptions{Level: level}
+	to := newLines(t.errors)
 	if cfg.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(t.errors, options))
+		return slog.New(&patient{slog.NewJSONHandler(to, options), to})
 	}
-	return slog.New(slog.NewTextHandler(t.errors, options))
+	return slog.New(&patient{slog.NewTextHandler(to, options), to})
 }
 
 // say prints for people; that a terminal is gone is no error of the command.

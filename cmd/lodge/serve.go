@@ -28,5 +28,7 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal, all *commands) erro
 	if err != nil {
 		return err
 	}
-	return errors.Join(server.Serve(ctx), server.Close())
+	err = errors.Join(server.Serve(ctx), server.Close())
+	log.Info("ended") // and with it the last lines of the access log
+	return err
 }

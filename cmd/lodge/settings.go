@@ -10,6 +10,7 @@ import (
 
 type settingCommands struct {
 	Show    settingsShowCommand    `cmd:"" help:"Print the effective settings, secrets masked, and where each came from."`
+	Init    settingsInitCommand    `cmd:"" help:"Write a lodge.yaml from a few questions."`
 	Example settingsExampleCommand `cmd:"" help:"Print a lodge.yaml with every setting explained."`
 }
 

@@ -13,6 +13,7 @@ package apps
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -149,7 +150,7 @@ type Service struct {
 	drivers  map[string]Driver
 	// installation marks what is ours among the drivers' instances.
 	installation string
-	sealing      []byte
+	sealing      cipher.AEAD
 	now          func() time.Time
 	log          *slog.Logger
 	metrics      *metrics
@@ -225,7 +226,7 @@ func New(ctx context.Context, cfg Config, d Deps, drivers ...Driver) (*Service, 
 	if err != nil {
 		return nil, err
 	}
-	if s.sealing, err = base64.StdEncoding.DecodeString(key); err != nil {
+	if s.sealing, err = aeadOf(key); err != nil {
 		return nil, fmt.Errorf("apps: the key in the database cannot be read: %w", err)
 	}
 	s.entries = newEntries(s)

@@ -171,9 +171,6 @@ func (a App) checkWords(f *findings) {
 			f.add("identity.headers", "%q is no header that Lodge sets: %s", name, strings.Join(identityHeaders, ", "))
 		}
 	}
-	if a.StopOnLogout {
-		f.add("stop_on_logout", "is not served yet")
-	}
 	if a.Identity.Assertion {
 		f.add("identity.assertion", "is not served yet")
 	}

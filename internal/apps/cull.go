@@ -11,7 +11,8 @@ type clock struct {
 	run                          int64
 	ready, active, grace, warned time.Time
 	extended, idle, life, warn   time.Duration
-	// probes says that the app itself is asked, or measured, whether it is busy.
+	// probes says that more is asked than what the row knows: the app itself, whether it is busy, or
+	// whether its owner is still logged in.
 	probes bool
 }
 
@@ -19,7 +20,7 @@ func (s *Session) clock() clock {
 	return clock{
 		id: s.ID, run: s.Run, ready: s.Ready, active: s.Active, grace: s.GraceUntil, warned: s.Warned, extended: s.Extended,
 		idle: s.Entry.idleTimeout(), life: time.Duration(s.Entry.MaxLifetime), warn: time.Duration(s.Entry.WarnBefore),
-		probes: s.Entry.Activity.Probe != "" || s.Entry.Activity.CPU > 0,
+		probes: s.Entry.Activity.Probe != "" || s.Entry.Activity.CPU > 0 || s.Entry.StopOnLogout,
 	}
 }
 
@@ -123,6 +124,9 @@ func (s *Service) cullOne(ctx context.Context, c clock) {
 		}
 	}
 	end, warn := row.clock().verdict(s.now())
+	if end == "" && s.hasLoggedOut(ctx, row) {
+		end = CauseLogout
+	}
 	if end != "" && end != CauseLifetime && !s.driverAnswers(ctx, row.Driver) {
 		return // activity may have been missed, and the app could not be stopped anyway
 	}
@@ -141,4 +145,14 @@ func (s *Service) cullOne(ctx context.Context, c clock) {
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "an app session could not be culled", "session", row.ID, "error", err)
 	}
+}
+
+// hasLoggedOut reports whether an app session is to end with its owner's login, and that is over: in
+// every browser, since people have more than one. What a program has started has no login to end.
+func (s *Service) hasLoggedOut(ctx context.Context, row Session) bool {
+	if !row.Entry.StopOnLogout || !row.By.Browser {
+		return false
+	}
+	still, err := s.identity.LoggedIn(ctx, row.OwnerID)
+	return err == nil && !still
 }

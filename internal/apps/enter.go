@@ -76,11 +76,7 @@ func (s *Service) seal(v any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	aead, err := s.aead()
-	if err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, text, []byte("lodge app pass"))), nil //nolint:gosec // G407: this AEAD makes its own nonce
+	return base64.RawURLEncoding.EncodeToString(s.sealing.Seal(nil, nil, text, []byte("lodge app pass"))), nil //nolint:gosec // G407: this AEAD makes its own nonce
 }
 
 func (s *Service) unseal(sealed string, v any) error {
@@ -88,18 +84,19 @@ func (s *Service) unseal(sealed string, v any) error {
 	if err != nil {
 		return err
 	}
-	aead, err := s.aead()
-	if err != nil {
-		return err
-	}
-	if text, err = aead.Open(nil, nil, text, []byte("lodge app pass")); err != nil {
+	if text, err = s.sealing.Open(nil, nil, text, []byte("lodge app pass")); err != nil {
 		return err
 	}
 	return json.Unmarshal(text, v)
 }
 
-func (s *Service) aead() (cipher.AEAD, error) {
-	block, err := aes.NewCipher(s.sealing)
+// aeadOf makes the cipher of a key, once: it is used at every request.
+func aeadOf(key string) (cipher.AEAD, error) {
+	secret, err := base64.StdEncoding.DecodeString(key)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(secret)
 	if err != nil {
 		return nil, err
 	}
@@ -115,18 +112,30 @@ func (f *front) whoAtHost(r *http.Request) (ctx context.Context, consumed bool, 
 	// Lodge's own cookie has no business here, whoever sent it.
 	alike := r.Clone(ctx)
 	cleanCookies(alike.Header)
+	leaveForeignScheme(alike)
 	if ctx, err = f.identity.Authenticate(alike); err != nil {
 		return nil, false, err
 	}
-	consumed = access.CallerFrom(ctx) != nil && r.Header.Get("Authorization") != ""
+	consumed = access.CallerFrom(ctx) != nil && alike.Header.Get("Authorization") != ""
 	f.dropTrusted(r, alike)
 	return ctx, consumed, nil
+}
+
+// leaveForeignScheme hides from the gate what is no token: an app may have a login of its own.
+func leaveForeignScheme(r *http.Request) {
+	values := r.Header["Authorization"]
+	if len(values) != 1 {
+		return // several are refused
+	}
+	if scheme, _, _ := strings.Cut(strings.TrimSpace(values[0]), " "); !strings.EqualFold(scheme, "bearer") {
+		delete(r.Header, "Authorization")
+	}
 }
 
 // dropTrusted takes out of r what the gate took out of its copy: the trusted header in all spellings.
 func (f *front) dropTrusted(r, checked *http.Request) {
 	for name := range r.Header {
-		if _, kept := checked.Header[name]; !kept && name != "Cookie" {
+		if _, kept := checked.Header[name]; !kept && name != "Cookie" && name != "Authorization" {
 			delete(r.Header, name)
 		}
 	}
@@ -152,13 +161,16 @@ func (f *front) passCaller(r *http.Request) *access.Caller {
 
 // whoAtHome finds who asks on Lodge's own host, and leads browsers without a login to it.
 func (f *front) whoAtHome(w http.ResponseWriter, r *http.Request) (ctx context.Context, consumed, ok bool) {
-	ctx, err := f.identity.Authenticate(r)
+	alike := r.Clone(r.Context())
+	leaveForeignScheme(alike)
+	ctx, err := f.identity.Authenticate(alike)
+	f.dropTrusted(r, alike)
 	if err != nil {
 		f.refuse(w, r, err)
 		return nil, false, false
 	}
 	if access.CallerFrom(ctx) != nil {
-		return ctx, r.Header.Get("Authorization") != "", true
+		return ctx, alike.Header.Get("Authorization") != "", true
 	}
 	if navigation(r) && f.cfg.Routing != Alone {
 		toLogin(w, r.URL.RequestURI())

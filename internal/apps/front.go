@@ -59,8 +59,8 @@ func platformPath(path string) bool {
 
 // passage is one request on its way to an app.
 type passage struct {
-	target
-	row  Session
+	*target
+	row  *Session
 	live *live
 	// caller is who asks; foreign says that the app is somebody else's, opened by special permission.
 	caller  *access.Caller
@@ -227,13 +227,13 @@ func (f *front) autostarts(r *http.Request, p *passage) bool {
 // notRunning answers for an app session that is absent, stopped, failed or being stopped.
 func (f *front) notRunning(w http.ResponseWriter, r *http.Request, p *passage) {
 	if !navigation(r) {
-		f.sayNotRunning(w, r, p.row)
+		f.sayNotRunning(w, r, *p.row)
 		return
 	}
 	if f.autostarts(r, p) && (p.row.State == Absent || p.row.State == Stopped) {
 		row, _, err := f.Launch(r.Context(), Request{App: p.app.ID, Name: p.name, Options: p.row.Options})
 		if err == nil {
-			p.row = row
+			p.row = &row
 			f.showProgress(w, r, p)
 			return
 		}
@@ -267,7 +267,7 @@ func (f *front) holdRequest(w http.ResponseWriter, r *http.Request, p *passage) 
 		if p.live != nil {
 			p.live.held.Add(-1)
 		}
-		f.sayNotRunning(w, r, p.row)
+		f.sayNotRunning(w, r, *p.row)
 		return
 	}
 	row, err := f.waitFor(r.Context(), p.row.ID, f.cfg.Hold, func(s Session) bool { return s.State != Queued && s.State != Starting })
@@ -284,7 +284,7 @@ func (f *front) holdRequest(w http.ResponseWriter, r *http.Request, p *passage) 
 		f.refuse(w, r, err)
 		return
 	}
-	if p.row = row; row.State != Running {
+	if p.row = &row; row.State != Running {
 		f.sayNotRunning(w, r, row)
 		return
 	}
@@ -295,11 +295,11 @@ func (f *front) holdRequest(w http.ResponseWriter, r *http.Request, p *passage) 
 func (f *front) own(w http.ResponseWriter, r *http.Request, p *passage, what string) {
 	switch {
 	case what == "events" && r.Method == http.MethodGet:
-		if err := f.streamEvents(w, r, p.row); err != nil {
+		if err := f.streamEvents(w, r, *p.row); err != nil {
 			f.log.DebugContext(r.Context(), "events ended", "error", err)
 		}
 	case what == "state" && r.Method == http.MethodGet:
-		f.answer(w, r, http.StatusOK, f.progressOf(p.row))
+		f.answer(w, r, http.StatusOK, f.progressOf(*p.row))
 	case (what == "start" || what == "stop") && r.Method == http.MethodPost:
 		if !f.sameOrigin(r, p) {
 			f.refuse(w, r, fault.New(fault.Denied, "this request came from another site"))

@@ -33,6 +33,9 @@ func spelling(name string) string {
 
 // speaksOfIdentity reports whether some app would believe a header of this name about who calls.
 func speaksOfIdentity(name string) bool {
+	if name == "" || strings.IndexByte("uxro", name[0]|0x20) < 0 {
+		return false // as most do, which need no other spelling made of them
+	}
 	name = spelling(name)
 	switch name {
 	case "userid", "x-remote-user", "remote-user", "x-webauth-user", "x-real-ip",

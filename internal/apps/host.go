@@ -54,7 +54,7 @@ type target struct {
 	host, prefix string
 }
 
-func (t target) key() string { return t.owner.ID + "\x00" + string(t.app.ID) + "\x00" + t.name }
+func (t *target) key() string { return t.owner.ID + "\x00" + string(t.app.ID) + "\x00" + t.name }
 
 // splitHost takes the parts of an app session's host name. They are not believed: each is looked up.
 func (s *Service) splitHost(host string) (app AppID, slug, name string, ok bool) {
@@ -83,39 +83,39 @@ func (s *Service) label(host string) (string, bool) {
 }
 
 // locateHost finds what a host name means.
-func (s *Service) locateHost(ctx context.Context, host string) (target, error) {
+func (s *Service) locateHost(ctx context.Context, host string) (*target, error) {
 	id, slug, name, ok := s.splitHost(host)
 	if !ok {
-		return target{}, errHidden
+		return nil, errHidden
 	}
 	if t, ok := s.routes.target(host, s.now()); ok {
 		return t, nil
 	}
 	a, err := s.entry(ctx, id)
 	if err != nil {
-		return target{}, err
+		return nil, err
 	}
 	owner, err := s.store.ownerBySlug(ctx, s.store.db, slug)
 	if err != nil {
-		return target{}, missing(err)
+		return nil, missing(err)
 	}
-	t := target{app: a, owner: owner, name: name, host: s.withPort(hostLabel(id, slug, name) + "." + s.cfg.HostSuffix)}
+	t := &target{app: a, owner: owner, name: name, host: s.withPort(hostLabel(id, slug, name) + "." + s.cfg.HostSuffix)}
 	s.routes.keepTarget(host, t, s.now())
 	return t, nil
 }
 
 // locateOwn finds the caller's own copy of an app, for addresses that name no person.
-func (s *Service) locateOwn(ctx context.Context, id AppID, name, prefix string) (target, error) {
+func (s *Service) locateOwn(ctx context.Context, id AppID, name, prefix string) (*target, error) {
 	a, err := s.entry(ctx, id)
 	if err != nil {
-		return target{}, err
+		return nil, err
 	}
 	c := access.CallerFrom(ctx)
 	owner, _ := ownerOf(c)
 	if owner.ID == "" || !validName(name) {
-		return target{}, errHidden
+		return nil, errHidden
 	}
-	t := target{app: a, owner: owner, name: name, host: s.public.Host, prefix: prefix}
+	t := &target{app: a, owner: owner, name: name, host: s.public.Host, prefix: prefix}
 	if known, err := s.store.owner(ctx, s.store.db, owner.ID); err == nil {
 		t.owner = known
 	}
@@ -131,12 +131,12 @@ type routes struct {
 }
 
 type keptTarget struct {
-	target
+	*target
 	at time.Time
 }
 
 type keptRow struct {
-	row  Session
+	row  *Session
 	live *live
 	at   time.Time
 }
@@ -151,14 +151,14 @@ func newRoutes() *routes {
 	return &routes{targets: map[string]keptTarget{}, rows: map[string]keptRow{}, byID: map[string]string{}}
 }
 
-func (r *routes) target(host string, now time.Time) (target, bool) {
+func (r *routes) target(host string, now time.Time) (*target, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	t, ok := r.targets[host]
 	return t.target, ok && now.Sub(t.at) < routeAge && !now.Before(t.at)
 }
 
-func (r *routes) keepTarget(host string, t target, now time.Time) {
+func (r *routes) keepTarget(host string, t *target, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.targets) >= maxRoutes {
@@ -195,8 +195,9 @@ func (r *routes) forget(id string) {
 	}
 }
 
-// route gives the row that a target leads to, at most routeAge old. Without one its State is Absent.
-func (s *Service) route(ctx context.Context, t target, anew bool) (Session, *live, error) {
+// route gives the row that a target leads to, at most routeAge old, which nobody may change: many
+// requests share it. Without one its State is Absent.
+func (s *Service) route(ctx context.Context, t *target, anew bool) (*Session, *live, error) {
 	now := s.now()
 	key := t.key()
 	if k, ok := s.routes.row(key, now); ok && !anew {
@@ -204,12 +205,12 @@ func (s *Service) route(ctx context.Context, t target, anew bool) (Session, *liv
 	}
 	row, err := s.store.sessionOf(ctx, s.store.db, t.owner.ID, t.app.ID, t.name)
 	if err == errNoRow { //nolint:errorlint // the store gives it as it is
-		return Session{OwnerID: t.owner.ID, App: t.app.ID, Name: t.name}, nil, nil
+		return &Session{OwnerID: t.owner.ID, App: t.app.ID, Name: t.name}, nil, nil
 	}
 	if err != nil {
-		return Session{}, nil, err
+		return nil, nil, err
 	}
 	l := s.tracker.of(row.ID)
-	s.routes.keepRow(key, keptRow{row, l, now})
-	return row, l, nil
+	s.routes.keepRow(key, keptRow{&row, l, now})
+	return &row, l, nil
 }

@@ -246,8 +246,12 @@ func (s *Service) ended(ctx context.Context, row Session, exit *Exit) error {
 
 // runWatch hears of deaths from a driver.
 func (s *Service) runWatch(ctx context.Context, d Driver) error {
+	told := false
 	for ctx.Err() == nil {
-		if err := d.Watch(ctx, func(id string) { s.died(ctx, d, id) }); err != nil && ctx.Err() == nil {
+		began := s.now()
+		err := d.Watch(ctx, func(id string) { s.died(ctx, d, id) })
+		if long := s.now().Sub(began) > time.Minute; err != nil && ctx.Err() == nil && (!told || long) {
+			told = true // once for as long as a driver is away
 			s.log.WarnContext(ctx, "deaths of app sessions are not heard of", "driver", d.Name(), "error", err)
 		}
 		select {

@@ -225,7 +225,7 @@ func ownerOf(c *access.Caller) (Owner, launcher) {
 	if o.ID == "" && c.Credential.Kind == "token" {
 		o.ID = c.Credential.ID
 	}
-	return o, launcher{Issuer: c.Issuer, Subject: c.Subject, Name: c.Name, Email: c.Email, Roles: c.Roles, Admin: c.Admin, Person: c.UserID != ""}
+	return o, launcher{Issuer: c.Issuer, Subject: c.Subject, Name: c.Name, Email: c.Email, Roles: c.Roles, Admin: c.Admin, Person: c.UserID != "", Browser: c.Credential.Kind == "session"}
 }
 
 func (s *Service) isDraining() bool {

@@ -181,7 +181,7 @@ func (f *front) showRefusal(w http.ResponseWriter, r *http.Request, p *passage, 
 	})
 }
 
-func (f *front) showUntrusted(w http.ResponseWriter, r *http.Request, t target) {
+func (f *front) showUntrusted(w http.ResponseWriter, r *http.Request, t *target) {
 	f.show(w, r, http.StatusNotFound, page{
 		Title: t.app.Name + " cannot be opened here", Bad: true,
 		Lead: "Apps that are not marked as trusted need a host name of their own, and this site serves apps below its own address.",

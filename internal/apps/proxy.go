@@ -154,6 +154,7 @@ func (f *front) rewrite(pr *httputil.ProxyRequest) {
 		out.URL.Path = strings.TrimPrefix(out.URL.Path, p.prefix)
 		out.URL.RawPath = strings.TrimPrefix(out.URL.RawPath, p.prefix)
 	}
+	keepTarget(out.URL, pr.In.RequestURI, p)
 	out.Host = p.host
 	if !a.preserveHost() {
 		out.Host = p.row.Address
@@ -166,6 +167,18 @@ func (f *front) rewrite(pr *httputil.ProxyRequest) {
 	h["X-Request-Id"] = []string{httpapi.RequestID(pr.In.Context())}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // or Go would add its own
+	}
+}
+
+// keepTarget keeps a path that Go would write in another way than it came, such as one with a backslash.
+func keepTarget(to *url.URL, target string, p *passage) {
+	path, _, _ := strings.Cut(target, "?")
+	if p.prefix != "" && !p.row.Entry.keepsPrefix() {
+		path = strings.TrimPrefix(path, p.prefix)
+	}
+	// With two slashes it would read like a host; such a path is written as it came anyway.
+	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && to.EscapedPath() != path {
+		to.Opaque = path
 	}
 }
 
@@ -183,7 +196,7 @@ func (f *front) setForwarded(h http.Header, in *http.Request, p *passage) {
 	h["X-Forwarded-For"] = []string{line}
 	h["X-Forwarded-Proto"] = []string{f.public.Scheme}
 	h["X-Forwarded-Host"] = []string{p.host}
-	h["X-Forwarded-Port"] = []string{first(portOf(p.host), map[string]string{"http": "80", "https": "443"}[f.public.Scheme])}
+	h["X-Forwarded-Port"] = []string{first(portOf(p.host), usualPort(f.public.Scheme))}
 	if p.prefix != "" {
 		h["X-Forwarded-Prefix"] = []string{p.prefix}
 	}
@@ -192,6 +205,13 @@ func (f *front) setForwarded(h http.Header, in *http.Request, p *passage) {
 func portOf(host string) string {
 	u := url.URL{Host: host}
 	return u.Port()
+}
+
+func usualPort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
 }
 
 // setIdentity tells the app who uses it, as far as its entry lists that.

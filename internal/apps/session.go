@@ -55,6 +55,8 @@ type launcher struct {
 	Admin   bool          `json:"admin,omitempty"`
 	// Person says that there is a row in users.
 	Person bool `json:"person"`
+	// Browser says that it was a browser's login.
+	Browser bool `json:"browser,omitempty"`
 }
 
 // hostLabel is the first label of an app session's host name. No part contains "--", so two can

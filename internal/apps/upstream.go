@@ -31,7 +31,7 @@ const (
 	probeTimeout   = 2 * time.Second
 	// maxAppHeader bounds the header of an app's answer.
 	maxAppHeader = 1 << 20
-	copyBuffer   = 32 << 10
+	copyBuffer   = 64 << 10
 )
 
 // network gives what to dial for an address of an instance.

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"lodge/internal/apps"
@@ -11,7 +14,7 @@ import (
 
 // Apps configures the apps part.
 type Apps struct {
-	Driver         string        `key:"driver" default:"process" enum:"process" help:"What runs apps that name no driver of their own."`
+	Driver         string        `key:"driver" default:"process" enum:"process,docker" help:"What runs apps that name no driver of their own."`
 	Routing        string        `key:"routing" default:"host" enum:"host,path,alone" help:"host gives every app session an origin of its own, {app}--{person}.<host_suffix>; path serves apps marked trusted under /apps/{app}/, for sites without wildcard DNS; alone gives default_app the whole path space, as ServiceHub did."`
 	HostSuffix     string        `key:"host_suffix" example:"apps.lodge.example.org" help:"Below which host name app sessions have theirs. Default: apps. before the host of public_url; apps.localhost on loopback, which browsers find by themselves."`
 	DefaultApp     string        `key:"default_app" example:"jupyter" help:"The app that has the whole path space when routing is alone."`
@@ -21,6 +24,7 @@ type Apps struct {
 	Limits         AppLimits     `key:"limits"`
 	Cull           AppCull       `key:"cull"`
 	Process        AppProcess    `key:"process"`
+	Docker         AppDocker     `key:"docker"`
 }
 
 // AppLimits bound what runs at once.
@@ -62,7 +66,63 @@ type AppProcess struct {
 	AllowPublic bool   `key:"allow_public" default:"false" help:"Let people on other machines use apps that are plain processes. These are not kept apart from one another."`
 }
 
+// AppDocker is about apps as containers.
+type AppDocker struct {
+	Host           string       `key:"host" example:"unix:///var/run/docker.sock" help:"The engine's address. Default: the usual socket."`
+	Network        string       `key:"network" example:"servicehub_net" help:"A network that is there already, for everybody's apps. Default: every person has one of their own, and nobody reaches another's apps."`
+	NetworkPool    string       `key:"network_pool" default:"10.77.0.0/16" help:"What people's networks are cut from."`
+	NetworkMTU     int          `key:"network_mtu" default:"0" min:"0" help:"MTU of people's networks; 0 is the engine's."`
+	Reach          string       `key:"reach" default:"address" enum:"address,port" help:"How Lodge reaches an app: by its container's address, or by a port on this machine's loopback, for an engine in a virtual machine."`
+	AllowedSources []string     `key:"allowed_sources" example:"[/srv/data]" help:"Folders below which volumes of this machine may lie."`
+	Pull           string       `key:"pull" default:"missing" enum:"missing,always,never" help:"When to fetch an app's image."`
+	RegistryAuth   RegistryAuth `key:"registry_auth"`
+}
+
+// RegistryAuth is how to log in at registries.
+type RegistryAuth struct {
+	File string `key:"file" example:"/etc/lodge/registries.json" help:"Registries' logins, as docker login writes them."`
+}
+
+// Pool is what people's networks are cut from.
+func (d AppDocker) Pool() netip.Prefix {
+	p, err := netip.ParsePrefix(d.NetworkPool)
+	if err != nil {
+		return netip.Prefix{} // the configuration was checked: this cannot be
+	}
+	return p.Masked()
+}
+
+func (l *loader) validateDocker() {
+	pool, err := netip.ParsePrefix(l.Apps.Docker.NetworkPool)
+	if err != nil || !pool.Addr().Is4() || pool.Bits() > 24 {
+		l.fail("%s: %q is not an IPv4 network with room for people's, such as 10.77.0.0/16", l.place("apps.docker.network_pool"), l.Apps.Docker.NetworkPool)
+		return
+	}
+	for _, source := range l.Apps.Docker.AllowedSources {
+		if !filepath.IsAbs(source) {
+			l.fail("%s: %q is no absolute path", l.place("apps.docker.allowed_sources"), source)
+		}
+	}
+	list, _ := apps.ParseCatalogue([]byte(l.Apps.Catalogue)) // what is wrong with it is said elsewhere
+	if l.Apps.Driver != "docker" && !slices.ContainsFunc(list, func(a apps.App) bool { return a.Driver == "docker" }) {
+		return
+	}
+	// An app that may say who calls could be anybody.
+	for key, list := range map[string][]string{"identity.trusted_header.proxies": l.Identity.TrustedHeader.Proxies, "http.trusted_proxies": l.HTTP.TrustedProxies} {
+		networks, err := Networks(list)
+		if err != nil {
+			continue // which is said elsewhere
+		}
+		for _, n := range networks {
+			if n.Overlaps(pool) {
+				l.fail("%s: %s is part of apps.docker.network_pool: apps would be believed what only a proxy may say", l.place(key), n)
+			}
+		}
+	}
+}
+
 func (l *loader) validateApps() {
+	l.validateDocker()
 	if text := string(l.Apps.Catalogue); text != "" {
 		list, err := apps.ParseCatalogue([]byte(text))
 		for _, one := range causes(err) {
@@ -104,8 +164,12 @@ func (l *loader) validateDefaultApp(list []apps.App, broken error) {
 
 func (l *loader) validateDrivers(list []apps.App) {
 	for _, a := range list {
-		if a.Driver != "" && a.Driver != "process" {
-			l.fail("%s: app %s: there is no driver %q: choose process", l.place("apps.catalogue"), a.ID, a.Driver)
+		if driver := cmp.Or(a.Driver, l.Apps.Driver); driver != "process" && driver != "docker" {
+			l.fail("%s: app %s: there is no driver %q: choose process or docker", l.place("apps.catalogue"), a.ID, driver)
+		} else if driver == "docker" && a.Image == "" {
+			l.fail("%s: app %s: the docker driver needs an image", l.place("apps.catalogue"), a.ID)
+		} else if driver == "process" && len(a.Command) == 0 {
+			l.fail("%s: app %s: the process driver needs a command; set apps.driver to docker for images", l.place("apps.catalogue"), a.ID)
 		}
 	}
 }

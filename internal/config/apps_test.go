@@ -12,9 +12,10 @@ func TestCatalogue(t *testing.T) {
 	t.Parallel()
 	got, err := Load(Input{File: write(t, `
 apps:
+  driver: docker
   catalogue:
     - {id: notes, image: notes, env: {SECRET: hush}}
-    - {id: plots, command: [/bin/plots]}
+    - {id: plots, command: [/bin/plots], driver: process}
   limits:
     cpu_per_user: 2.5
     by_role:
@@ -24,7 +25,7 @@ apps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if item := find(t, got, "apps.catalogue"); item.Value != "[notes, plots]" || item.Source != "lodge.yaml:3" {
+	if item := find(t, got, "apps.catalogue"); item.Value != "[notes, plots]" || item.Source != "lodge.yaml:4" {
 		t.Errorf("the catalogue is shown as %q from %s", item.Value, item.Source)
 	}
 	if !strings.Contains(string(got.Apps.Catalogue), "hush") {
@@ -39,17 +40,36 @@ apps:
 func TestWrongApps(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"{catalogue: [{id: A, image: x}]}":                    "\"A\" is no id",
-		"{catalogue: [{id: a, image: x, priviledged: true}]}": "priviledged",
-		"{catalogue: [{id: a, image: x, driver: magic}]}":     "there is no driver",
-		"{routing: alone}":                                    "alone needs apps.default_app",
-		"{default_app: a, catalogue: []}":                     "has no app",
-		"{host_suffix: \"https://x\"}":                        "is not a host name",
-		"{limits: {by_role: [{sessions_per_user: 3}]}}":       "names no role",
-		"{limits: {cpu_per_user: -2}}":                        "too small",
-		"{process: {user: a, allow_root: true}}":              "not both",
+		"{catalogue: [{id: A, image: x}]}":                     "\"A\" is no id",
+		"{catalogue: [{id: a, image: x, priviledged: true}]}":  "priviledged",
+		"{catalogue: [{id: a, image: x, driver: magic}]}":      "there is no driver",
+		"{routing: alone}":                                     "alone needs apps.default_app",
+		"{default_app: a, catalogue: []}":                      "has no app",
+		"{host_suffix: \"https://x\"}":                         "is not a host name",
+		"{limits: {by_role: [{sessions_per_user: 3}]}}":        "names no role",
+		"{limits: {cpu_per_user: -2}}":                         "too small",
+		"{catalogue: [{id: a, command: [x], driver: docker}]}": "needs an image",
+		"{catalogue: [{id: a, image: x}]}":                     "needs a command",
+		"{docker: {network_pool: 10.0.0.0/30}}":                "with room for people's",
+		"{docker: {allowed_sources: [data]}}":                  "no absolute path",
+		"{process: {user: a, allow_root: true}}":               "not both",
 	} {
 		if _, err := Load(Input{File: write(t, "apps: "+text+"\n")}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// An app's network may not be listed among those whose word counts: the class "trusted header from
+// whoever can reach the port".
+func TestAppsAreNoProxies(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"{apps: {driver: docker}, identity: {trusted_header: {name: userid, proxies: [10.77.3.0/24]}}}",
+		"{apps: {catalogue: [{id: a, image: x, driver: docker}]}, http: {trusted_proxies: [10.0.0.0/8]}}",
+		"{apps: {driver: docker, docker: {network_pool: 172.30.0.0/16}}, http: {trusted_proxies: [172.30.1.1]}}",
+	} {
+		if _, err := Load(Input{File: write(t, text+"\n")}); err == nil || !strings.Contains(err.Error(), "apps would be believed") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -66,7 +86,7 @@ func TestServiceHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		"apps.catalogue": "[echoheaders]", "apps.routing": "alone", "apps.default_app": "echoheaders", "log.level": "error",
+		"apps.catalogue": "[echoheaders]", "apps.routing": "alone", "apps.driver": "docker", "apps.default_app": "echoheaders", "log.level": "error",
 		"identity.trusted_header.name": "userid", "identity.trusted_header.proxies": "[127.0.0.0/8, ::1]",
 	} {
 		if item := find(t, got, key); item.Value != want {

@@ -161,7 +161,7 @@ func (l *loader) loadEnvironment(environ []string) {
 
 // isClientVariable says whether a variable belongs to the commands that call a server.
 func isClientVariable(name string) bool {
-	return name == "LODGE_SERVER" || name == "LODGE_TOKEN" || name == "LODGE_CONFIG"
+	return name == "LODGE_SERVER" || name == "LODGE_TOKEN" || name == "LODGE_CONFIG" || name == "LODGE_CLIENT_SECRET"
 }
 
 // loadFile reads the YAML file. Without a name, a lodge.yaml in the working directory is used if it is there.

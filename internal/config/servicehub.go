@@ -40,6 +40,7 @@ func (l *loader) loadServiceHub(file string) {
 	}
 	values := map[string]string{
 		"apps.catalogue":               string(catalogue),
+		"apps.driver":                  "docker",
 		"identity.trusted_header.name": "userid",
 	}
 	if hub.LogLevel != "" {

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -36,7 +37,32 @@ type AppsFixture struct {
 // TestApp is the app that the suite runs, in a process of its own.
 func TestApp(behaviour string) int {
 	fmt.Println("hello from", behaviour)
-	switch behaviour {
+	what, with, _ := strings.Cut(behaviour, ":")
+	switch what {
+	case "dial": // whether an address can be reached
+		conn, err := net.DialTimeout("tcp", with, 2*time.Second)
+		if err != nil {
+			fmt.Println(err)
+			return 4
+		}
+		_ = conn.Close()
+		return 0
+	case "write", "read":
+		var err error
+		if what == "write" {
+			err = os.WriteFile(with, []byte("written"), 0o600)
+		} else {
+			_, err = os.ReadFile(with)
+		}
+		if err != nil {
+			fmt.Println(err)
+			return 4
+		}
+		return 0
+	case "greedy":
+		for all := [][]byte{}; ; {
+			all = append(all, bytes.Repeat([]byte{1}, 1<<20))
+		}
 	case "exit":
 		fmt.Println("last words")
 		return 3
@@ -71,7 +97,8 @@ func TestApp(behaviour string) int {
 	})
 	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(7) })
 	mux.HandleFunc("/say", func(_ http.ResponseWriter, r *http.Request) { fmt.Println(r.URL.Query().Get("text")) })
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, os.Getpid()) })
+	host, _ := os.Hostname() // in a container the number alone says nothing
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, os.Getpid(), "@", host) })
 	if err := http.Serve(listener, mux); err != nil {
 		return 1
 	}
@@ -158,6 +185,9 @@ func (b *appsBench) try(address, path string) (string, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("somebody else answers: %s", resp.Status) // some networks have one for every address
+	}
 	return string(text), err
 }
 

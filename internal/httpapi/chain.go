@@ -29,6 +29,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.metrics.inFlight.Inc()
 	defer s.finish(x, r)
 
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// Whoever is in front may have seen another end of this body. What follows it on the connection
+		// is not to be taken for a request.
+		w.Header()["Connection"] = headerClose
+	}
 	if s.divert(x, r) {
 		return
 	}
@@ -50,6 +55,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 // Shared by all answers, which never change them in place.
 var (
+	headerClose    = []string{"close"}
 	headerNosniff  = []string{"nosniff"}
 	headerReferrer = []string{"same-origin"}
 	headerNoFrames = []string{"frame-ancestors 'none'"}

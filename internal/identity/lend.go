@@ -35,3 +35,10 @@ func (s *Service) Believes(ctx context.Context, token string) (bool, error) {
 	}
 	return v != nil, nil
 }
+
+// LoggedIn reports whether somebody is logged in with any browser.
+func (s *Service) LoggedIn(ctx context.Context, userID string) (bool, error) {
+	live, args := liveSessions(s.now(), s.cfg.SessionIdle)
+	list, _, err := listSessions(ctx, s.db, userID, live, args, 1, 0)
+	return len(list) > 0, err
+}

@@ -3,15 +3,19 @@ package lodge
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"lodge/internal/access"
 	"lodge/internal/apps"
+	"lodge/internal/apps/docker"
 	"lodge/internal/apps/process"
 	"lodge/internal/config"
 	"lodge/internal/fault"
@@ -37,6 +41,7 @@ var samples string
 type appsPart struct {
 	*apps.Service
 	platform *platform
+	drivers  []apps.Driver
 }
 
 func openApps(ctx context.Context, p *platform) (part, error) {
@@ -52,7 +57,7 @@ func openApps(ctx context.Context, p *platform) (part, error) {
 	if reason := noWildcard(p.publicURL, c); reason != "" {
 		p.log.Warn(reason)
 	}
-	a := &appsPart{platform: p}
+	a := &appsPart{platform: p, drivers: drivers}
 	a.Service, err = apps.New(ctx, apps.Config{
 		PublicURL: p.publicURL, Routing: apps.Routing(c.Routing), HostSuffix: hostSuffix(p.publicURL, c), DefaultApp: apps.AppID(c.DefaultApp),
 		Catalogue: catalogue, Driver: c.Driver, Hold: c.Hold, Limits: appLimits(c.Limits),
@@ -109,7 +114,24 @@ func appDrivers(ctx context.Context, p *platform) ([]apps.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []apps.Driver{plain}, nil
+	if !wantsDocker(p.cfg.Apps) {
+		return []apps.Driver{plain}, nil
+	}
+	e := p.cfg.Apps.Docker
+	containers, err := docker.New(docker.Config{
+		Host: e.Host, Installation: installation, Network: e.Network, Pool: e.Pool(), MTU: e.NetworkMTU, Publish: e.Reach == "port",
+		AllowedSources: e.AllowedSources, Pull: e.Pull, AuthFile: e.RegistryAuth.File,
+	}, p.now, p.log)
+	if err != nil {
+		return nil, err
+	}
+	return []apps.Driver{plain, containers}, nil
+}
+
+// wantsDocker says whether anything is to run as a container.
+func wantsDocker(c config.Apps) bool {
+	list, _ := apps.ParseCatalogue([]byte(c.Catalogue)) // which was checked
+	return c.Driver == "docker" || slices.ContainsFunc(list, func(a apps.App) bool { return a.Driver == "docker" })
 }
 
 // onlySamples says why nothing but Lodge's own samples may run as a process; "" if anything may. These
@@ -181,7 +203,17 @@ func (a *appsPart) Run(ctx context.Context) error {
 	return a.Service.Run(running)
 }
 
-func (a *appsPart) close() error { return nil }
+func (a *appsPart) close() error { return closeDrivers(a.drivers) }
+
+func closeDrivers(drivers []apps.Driver) error {
+	var failures []error
+	for _, d := range drivers {
+		if c, ok := d.(io.Closer); ok {
+			failures = append(failures, c.Close())
+		}
+	}
+	return errors.Join(failures...)
+}
 
 // apps looks at what the apps part needs.
 func (e *examination) apps(ctx context.Context, p *platform) {
@@ -191,9 +223,14 @@ func (e *examination) apps(ctx context.Context, p *platform) {
 		e.result("apps", err, "", "")
 		return
 	}
+	defer func() { _ = closeDrivers(drivers) }()
 	for _, d := range drivers {
 		health, err := d.Health(ctx)
-		e.result("apps, "+d.Name()+" driver", err, "answers, version "+health.Version, "")
+		advice := ""
+		if d.Name() == "docker" {
+			advice = "check apps.docker.host, that the engine runs, and that Lodge may use its socket"
+		}
+		e.result("apps, "+d.Name()+" driver", err, "answers, version "+health.Version, advice)
 		for _, w := range health.Warnings {
 			e.add(Warning, "apps, "+d.Name()+" driver", "%s", w)
 		}

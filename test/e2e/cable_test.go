@@ -3,6 +3,7 @@ package e2e
 import (
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -42,7 +43,11 @@ func newCable(t testing.TB, to string) *cable {
 
 // carry connects somebody with the server, until one of them ends or the cable is cut.
 func (c *cable) carry(from net.Conn) {
-	to, err := net.Dial("tcp", c.to)
+	network, address := "tcp", c.to
+	if path, ok := strings.CutPrefix(c.to, "unix://"); ok {
+		network, address = "unix", path
+	}
+	to, err := net.Dial(network, address)
 	if err != nil {
 		_ = from.Close()
 		return

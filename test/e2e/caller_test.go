@@ -31,7 +31,7 @@ type caller struct {
 
 // as is whoever has the token; an empty one is nobody.
 func (l *lodge) as(token string) caller {
-	transport := &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}
+	transport := &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, DialContext: dialHere}
 	l.t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{
 		Transport: transport, Timeout: 10 * time.Minute,

@@ -15,6 +15,9 @@ import (
 var full = flag.Bool("full", false, "tell the long stories too: twenty crashes, gigabytes")
 
 func TestMain(m *testing.M) {
+	if asApp(os.Args[1:]) {
+		os.Exit(wildApp(os.Args[2]))
+	}
 	flag.Parse()
 	if testing.Short() {
 		fmt.Println("end-to-end stories are not short: none was told")

@@ -59,7 +59,7 @@ func TestReadme(t *testing.T) {
 	if len(sums) != 2 || sums[0][1] != sums[1][1] {
 		t.Errorf("the file came back changed:\n%s", said)
 	}
-	for _, want := range []string{`"filename":"go.sum"`, "the same", "202 http", "\n204\n", `"linked":1`, `"state":"delivered"`, "patrol.dispatch", "completed carrier"} {
+	for _, want := range []string{`"filename":"go.sum"`, "the same", "202 http", "\n204\n", `"linked":1`, `"state":"delivered"`, "patrol.dispatch", "completed carrier", "GET /hello HTTP/1.1", "X-Lodge-User: operator", "stopped 204"} {
 		if !strings.Contains(string(said), want) {
 			t.Errorf("the tour did not show %q:\n%s", want, said)
 		}

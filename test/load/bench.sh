@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures the binary in bin/ and writes docs/benchmarks.md. Takes about an hour; FAST=1 is a look of
 # five minutes that writes nothing. Folders are temporary; what it starts, it stops. LODGE names another
-# binary, ONLY=fleet leaves out the rest and writes nothing either.
+# binary, ONLY=fleet or ONLY=proxies leaves out the rest and writes nothing either. CHP names a
+# configurable-http-proxy to compare with.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 lodge=${LODGE:-$PWD/bin/lodge}
@@ -18,7 +19,9 @@ trap finish EXIT
 
 limits=()
 fleet_limits=()
+proxy_limits=()
 if [ "${FAST:-}" ]; then
+  proxy_limits=(--rounds 1 --proxy-duration 2s)
   fleet_limits=(--fleet-duration 3s --site-time 20s --tasks 10000 --rate 1000)
   limits=(--duration 3s --count 3000 --large $((128 << 20)) --medium 50000000 --objects 1000,5000 --growth-time 1m)
 fi
@@ -105,6 +108,67 @@ fleet() {
   stop
 }
 
+# proxies measures the way to an app, beside other proxies before the same one.
+proxies() {
+  echo "bench: proxies" >&2
+  local backend peers
+  backend=$(free_port)
+  "$work/load" backend "$backend" &
+  pids+=("$!")
+  local port
+  port=$(free_port)
+  "$work/load" bare "127.0.0.1:$port" "http://127.0.0.1:$backend" &
+  pids+=("$!")
+  peers=bare=127.0.0.1:$port=$!
+  wait_for curl -fsS -o /dev/null "http://127.0.0.1:$port/"
+  if command -v nginx >/dev/null; then
+    port=$(free_port)
+    cat >"$work/nginx.conf" <<EOF
+daemon off; pid $work/nginx.pid; error_log $work/nginx.log; worker_processes 2;
+events { worker_connections 4096; }
+http {
+  access_log $work/nginx-access.log; client_body_temp_path $work/nginx-b; proxy_temp_path $work/nginx-p; fastcgi_temp_path $work/nginx-f; uwsgi_temp_path $work/nginx-u; scgi_temp_path $work/nginx-s;
+  map \$http_upgrade \$onward { default upgrade; '' ''; }
+  upstream app { server 127.0.0.1:$backend; keepalive 64; }
+  server {
+    listen 127.0.0.1:$port; keepalive_requests 100000000;
+    location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Host \$host; proxy_set_header Upgrade \$http_upgrade; proxy_set_header Connection \$onward; }
+  }
+}
+EOF
+    nginx -c "$work/nginx.conf" &
+    pids+=("$!")
+    peers+=,nginx=127.0.0.1:$port=$!
+    wait_for curl -fsS -o /dev/null "http://127.0.0.1:$port/"
+  fi
+  local chp=${CHP:-$(command -v configurable-http-proxy || true)}
+  if [ -n "$chp" ]; then
+    local api
+    port=$(free_port)
+    api=$(free_port)
+    CONFIGPROXY_AUTH_TOKEN=bench "$chp" --ip 127.0.0.1 --port "$port" --api-ip 127.0.0.1 --api-port "$api" --default-target "http://127.0.0.1:$backend" --log-level warn >"$work/chp.log" 2>&1 &
+    pids+=("$!")
+    peers+=,configurable-http-proxy=127.0.0.1:$port=$!
+    wait_for curl -fsS -o /dev/null "http://127.0.0.1:$port/"
+  fi
+  # As root, apps run as whoever owns nothing; the app is our own, so that this is said to be well.
+  serve "$work/apps" LODGE_APPS_PROCESS_ALLOW_ROOT=$([ "$(id -u)" = 0 ] && echo true || echo false) \
+    LODGE_APPS_CATALOGUE="[{id: bench, command: ['$work/load', backend, '{port}'], allow: {users: ['*']}, max_connections: 1000, max_websockets: 1000}]"
+  {
+    echo
+    echo "## The way to an app"
+    echo
+    echo "Lodge with everything on – a token, the owner compared, header rules, activity, access log – beside proxies"
+    echo "that do nothing of that, before the same program, in turns; the middle of ${rounds:-3} rounds."
+  } >>"$out"
+  "$work/load" --server "$server" --token "$admin" --pid "$pid" --scenarios proxy --peers "$peers" "${proxy_limits[@]}" >>"$out"
+  local session
+  for session in $(curl -fsS -H "Authorization: Bearer $admin" "$server/api/v1/app-sessions" | grep -o '"id":"[0-9a-f-]*","app"' | cut -d'"' -f4); do
+    curl -fsS -X DELETE -H "Authorization: Bearer $admin" "$server/api/v1/app-sessions/$session?forget=true" >/dev/null || true
+  done
+  stop
+}
+
 stop() { kill "$pid" && wait "$pid" 2>/dev/null || true; }
 
 out=$work/benchmarks.md
@@ -122,6 +186,12 @@ go build -o "$work/load" ./test/load
 
 if [ "${ONLY:-}" = fleet ]; then
   fleet
+  cat "$out"
+  exit
+fi
+
+if [ "${ONLY:-}" = proxies ]; then
+  proxies
   cat "$out"
   exit
 fi
@@ -165,6 +235,7 @@ else
 fi
 
 fleet
+proxies
 
 {
   echo

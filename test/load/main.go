@@ -16,6 +16,9 @@
 //	site       1,000 robots, watched by all subscribers, for long
 //	tasks      queries over 100,000 tasks
 //	cheap      the cheapest call with a login
+//	proxy      small and large answers and sockets of an app, beside other proxies
+//
+// `load backend PORT` is the app behind the proxies, `load bare ADDRESS URL` a bare proxy.
 package main
 
 import (
@@ -47,6 +50,7 @@ type options struct {
 	growthTime            time.Duration
 	s3                    s3Options
 	fleet                 fleetOptions
+	proxy                 proxyOptions
 }
 
 func parse(args []string, errw io.Writer) (options, error) {
@@ -82,6 +86,9 @@ func parse(args []string, errw io.Writer) (options, error) {
 	f.DurationVar(&o.fleet.duration, "fleet-duration", 10*time.Second, "time of one measurement of the fleet")
 	f.DurationVar(&o.fleet.siteTime, "site-time", 10*time.Minute, "time of the scenario site")
 	f.IntVar(&o.fleet.tasks, "tasks", 100_000, "how many tasks are queried")
+	f.StringVar(&o.proxy.peers, "peers", "", "name=host:port=pid of proxies before the same backend, separated by commas")
+	f.IntVar(&o.proxy.rounds, "rounds", 3, "how often each proxy is measured; the middle counts")
+	f.DurationVar(&o.proxy.duration, "proxy-duration", 5*time.Second, "time of one measurement of a proxy")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -125,6 +132,12 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	switch {
+	case len(args) == 2 && args[0] == "backend":
+		return serveBackend(args[1])
+	case len(args) == 3 && args[0] == "bare":
+		return serveBare(args[1], args[2])
+	}
 	o, err := parse(args, progress)
 	if err != nil {
 		return err
@@ -146,7 +159,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	for name := range strings.SplitSeq(o.scenarios, ",") {
 		scenario, ok := map[string]func(context.Context) error{
 			"small": b.small, "large": b.large, "downloads": b.downloads, "growth": b.growth, "s3": b.s3,
-			"ingest": b.ingest, "robots": b.robots, "site": b.site, "tasks": b.tasks, "cheap": b.cheap,
+			"ingest": b.ingest, "robots": b.robots, "site": b.site, "tasks": b.tasks, "cheap": b.cheap, "proxy": b.proxy,
 		}[strings.TrimSpace(name)]
 		if !ok {
 			return fmt.Errorf("there is no scenario %q", name)

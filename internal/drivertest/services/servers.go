@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -22,6 +24,8 @@ const (
 	s3Howto = "put versitygw (github.com/versity/versitygw) into .cache/bin of the module or into PATH, for example with " +
 		"GOBIN=$PWD/.cache/bin go install github.com/versity/versitygw/cmd/versitygw@latest, or set " +
 		S3Variable + " to an S3-compatible store that runs"
+	dockerHowto = "install Docker (Debian, Ubuntu: apt-get install docker.io) and run this as root, or set " +
+		DockerVariable + " to an engine that runs, such as unix:///var/run/docker.sock"
 )
 
 // StartPostgres starts a PostgreSQL server that forgets everything when the machine fails.
@@ -104,6 +108,47 @@ func StartMariaDB(ctx context.Context) (*Server, error) {
 				return err
 			}
 			return ping(ctx, "mysql", dsn)
+		},
+	}.start(ctx)
+}
+
+// StartDocker starts a Docker engine of its own, with everything that it keeps in a temporary folder.
+func StartDocker(ctx context.Context) (*Server, error) {
+	server, err := program("dockerd", dockerHowto, "/usr/sbin/dockerd", "/usr/bin/dockerd")
+	if err != nil {
+		return nil, err
+	}
+	if os.Geteuid() != 0 {
+		return nil, errors.New("dockerd needs root: " + dockerHowto)
+	}
+	socket := func(port int) string { return filepath.Join(os.TempDir(), "lodge-docker-"+strconv.Itoa(port)+".sock") }
+	return recipe{
+		name: "docker", stop: "TERM",
+		prepare: func(string) ([]string, error) { return nil, nil },
+		command: func(dir string, port int) []string {
+			return []string{
+				server, "-H", "unix://" + socket(port), "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+				"-p", filepath.Join(dir, "docker.pid"), "--bridge=none", "--log-level=warn",
+			}
+		},
+		url: func(port int) string { return "unix://" + socket(port) },
+		ready: func(ctx context.Context, url string) error {
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(url, "unix://"))
+			}}}
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker/_ping", http.NoBody)
+			if err != nil {
+				return err
+			}
+			resp, err := client.Do(req)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = resp.Body.Close() }()
+			if resp.StatusCode != http.StatusOK {
+				return errors.New(resp.Status)
+			}
+			return nil
 		},
 	}.start(ctx)
 }

@@ -1,5 +1,5 @@
-// Package services starts real servers for tests: PostgreSQL, MariaDB and an
-// S3-compatible store, on free loopback ports in temporary folders.
+// Package services starts real servers for tests: PostgreSQL, MariaDB, an
+// S3-compatible store and a Docker engine, on free loopback ports in temporary folders.
 //
 // Each is started once per test process, when the first test asks for it, and each test
 // gets its own empty database or bucket. To share servers between the packages of a
@@ -37,6 +37,7 @@ const (
 	PostgresVariable = "LODGE_TEST_POSTGRES_URL"
 	MariaDBVariable  = "LODGE_TEST_MARIADB_URL"
 	S3Variable       = "LODGE_TEST_S3_URL"
+	DockerVariable   = "LODGE_TEST_DOCKER_HOST"
 )
 
 // The servers of this test process. They are shared between its tests, which nothing
@@ -45,6 +46,7 @@ var (
 	postgres = sync.OnceValues(func() (*Server, error) { return shared(PostgresVariable, StartPostgres) })
 	mariadb  = sync.OnceValues(func() (*Server, error) { return shared(MariaDBVariable, StartMariaDB) })
 	s3       = sync.OnceValues(func() (*Server, error) { return shared(S3Variable, StartS3) })
+	docker   = sync.OnceValues(func() (*Server, error) { return shared(DockerVariable, StartDocker) })
 )
 
 // shared gives the Server itself and not its URL: when it is collected as garbage, its pipe
@@ -88,6 +90,17 @@ func MariaDB(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return freshDatabase(t, "mysql", server.URL, dsn, "")
+}
+
+// Docker is the address of a Docker engine. Tests share it: each marks what it makes, and removes it.
+func Docker(t testing.TB) string {
+	t.Helper()
+	needServers(t)
+	server, err := docker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server.URL
 }
 
 func freshDatabase(t testing.TB, driver, admin, dsn, force string) string {
