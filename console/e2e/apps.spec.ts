@@ -50,7 +50,7 @@ describe('apps', () => {
     expect(await barriers(page())).toEqual([]);
     await card(page(), 'slow').getByText('app-user and administrators').waitFor();
     await card(page(), 'slow').getByRole('button', { name: 'Start Slow notes' }).click();
-    await page().waitForURL(/\/apps\/sessions\//);
+    await page().waitForURL(/\/apps\/mine\//);
     await page().getByRole('list', { name: 'Steps of the start' }).waitFor();
     await page().locator('[aria-current=step]', { hasText: 'It answers' }).waitFor();
     await page().getByText('warming up').waitFor();
@@ -128,7 +128,7 @@ describe('apps', () => {
     await card(page(), 'crash').getByRole('button', { name: 'Start Crasher' }).click();
     const alert = page().getByRole('alert');
     await alert.getByText('no such file: weights.bin').waitFor();
-    await alert.getByText('It ended with the code 3.').waitFor();
+    await alert.getByText('exit code 3').waitFor();
     await page().locator('[data-state=failed]').waitFor();
     expect(await barriers(page())).toEqual([]);
     await page().goto(`${site().url}/open/crash`);

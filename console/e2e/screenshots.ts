@@ -4,7 +4,7 @@ import { deflateSync, crc32 } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { launch, open, signIn } from './browser';
-import { type Site, startSite } from './site';
+import { binary, type Site, startSite } from './site';
 
 const folder = resolve(import.meta.dirname, '../../docs/screenshots');
 const looks = [
@@ -20,8 +20,9 @@ let pages: { name: string; path: string; ready?: (page: Page) => Promise<void> }
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   [site, browser] = await Promise.all([startSite({ simulator: 4 }), launch()]);
-  // ONLY=workflows takes the pages whose names begin so, to look at what one works on.
-  pages = (await furnish(site)).filter((p) => p.name.startsWith(process.env.ONLY ?? ''));
+  // ONLY=apps photographs the pages whose names begin so.
+  const only = process.env.ONLY ?? '';
+  pages = [...(await furnish(site)), ...(await furnishApps(site))].filter((p) => p.name.startsWith(only));
 });
 
 afterAll(async () => {
@@ -38,11 +39,12 @@ describe('screenshots', () => {
       await shoot(page, `sign-in-${look.name}`);
       await signIn(page, site.url, 'admin', site.password);
       for (const { name, path, ready } of pages) {
-        await page.goto(`${site.url}/ui${path}`);
-        await page.locator('#page-title').waitFor();
-        await page.getByLabel('Connection: Live').waitFor();
+        const own = path.startsWith('/open/');
+        await page.goto(own ? site.url + path : `${site.url}/ui${path}`);
+        if (!own) await page.locator('#page-title').waitFor();
+        if (!own) await page.getByLabel('Connection: Live').waitFor();
         await ready?.(page);
-        await quiet();
+        if (!own) await quiet();
         await shoot(page, `${name}-${look.name}`);
       }
       await page.context().close();
@@ -262,6 +264,67 @@ async function furnishWorkflows(s: Site) {
   const done = await run(stored, given('north'), 'The northern site, after the new lamp');
   const object = (await s.api('GET', `${base}/workflows/sandbox/${done}`)) as { status: { nodes: Record<string, { id: string; displayName: string }> } };
   return { workflow, broken, component: fit, run: done, failed, step: Object.values(object.status.nodes).find((n) => n.displayName === 'fit')?.id ?? '' };
+}
+
+/** A catalogue as a laboratory has one, with apps that run, that start, that have ended and that have failed. */
+async function furnishApps(s: Site) {
+  const { page } = await open(browser);
+  await signIn(page, s.url, 'admin', s.password);
+  await page.context().close();
+  const id = async (q: string) => ((await s.api('GET', `/api/v1/users?q=${q}`)) as { items: { id: string }[] }).items[0]?.id ?? '';
+  const [me, mara, jon] = [await id('admin'), await id('mara'), await id('jon')];
+  const put = (app: string, script: string, more: object) =>
+    s.api('PUT', `/api/v1/apps/${app}`, { id: app, driver: 'process', command: ['/bin/sh', '-c', script], allow: { roles: ['app-user', 'oncology'] }, ...more });
+  const sample = `exec ${binary} sample-app demo`;
+  await put('notebooks', `echo kernels are warm; ${sample}`, {
+    name: 'Notebooks', icon: 'notebook', description: 'Python and R notebooks with the site’s libraries, in storage of your own.', named: 3, max_lifetime: '12h',
+    volumes: [{ name: 'home', path: '/home/user' }],
+    options: [
+      { id: 'size', label: 'Size', default: 'small', choices: { small: { memory: '2Gi', cpu: 1 }, large: { memory: '8Gi', cpu: 4 } } },
+      { id: 'project', label: 'Project', type: 'text' },
+    ],
+    resources: { cpu: 2, memory: '4Gi' },
+  });
+  await put('slides', sample, { name: 'Slide viewer', icon: 'microscope', description: 'Looks at whole-slide images without copying them.', resources: { cpu: 4, memory: '8Gi' }, idle_timeout: '30m' });
+  await put('segment', 'echo loading model; echo weights.bin: no such file; exit 3', { name: 'Segmentation', icon: 'brain', description: 'Outlines organs and lesions with the site’s model.' });
+  await put('cohorts', `sleep 600; ${sample}`, { name: 'Cohort builder', icon: 'database', description: 'Asks the registry and keeps what you found.', allow: { roles: ['oncology'], users: ['Mara Lindqvist'] }, ready: { timeout: '15m' }, start_timeout: '20m' });
+  await s.api('PUT', '/api/v1/apps/imaging', {
+    id: 'imaging', name: 'Imaging desk', icon: 'image', description: 'Opens DICOM series beside their reports.', image: 'registry.example.org/lab/imaging:2026.3', port: 3000,
+    env: { THEME: 'quiet' }, allow: { roles: ['oncology'] }, resources: { cpu: 2, memory: '6Gi' }, max_lifetime: '10h', volumes: [{ name: 'work', path: '/home/user', size: '20Gi' }],
+    options: [{ id: 'viewer', label: 'Viewer', default: 'flat', choices: { flat: {}, volume: { memory: '16Gi', gpu: 1 } } }],
+  });
+  const launch = async (app: string, who: string, body: object = {}) => ((await s.api('POST', `/api/v1/apps/${app}/sessions`, { for: who, ...body })) as { id: string }).id;
+  const notebooks = await launch('notebooks', me, { options: { size: 'small', project: 'oncology' } });
+  const failed = await launch('segment', me);
+  const starting = await launch('cohorts', me);
+  await launch('notebooks', mara, { options: { size: 'large' } });
+  await launch('slides', mara);
+  const ended = await launch('slides', jon);
+  await launch('demo', jon);
+  const until = async (one: string, state: string) => {
+    for (;;) {
+      if (((await s.api('GET', `/api/v1/app-sessions/${one}`)) as { state: string }).state === state) return;
+      await new Promise((next) => setTimeout(next, 200));
+    }
+  };
+  await Promise.all([until(notebooks, 'ready'), until(ended, 'ready'), until(failed, 'failed')]);
+  await s.api('DELETE', `/api/v1/app-sessions/${ended}`);
+  const measured = (page: Page) => page.getByText(/^0\.\d\d of /).first().waitFor();
+  return [
+    { name: 'apps-catalogue', path: '/apps/catalogue' },
+    { name: 'apps-launch', path: '/apps/catalogue?launch=notebooks', ready: dialog },
+    { name: 'apps-mine', path: '/apps/mine', ready: measured },
+    { name: 'apps-starting', path: `/apps/mine/${starting}`, ready: (page: Page) => page.locator('[aria-current=step]').waitFor() },
+    { name: 'apps-running', path: `/apps/mine/${notebooks}`, ready: measured },
+    { name: 'apps-failed', path: `/apps/mine/${failed}`, ready: (page: Page) => page.getByRole('alert').waitFor() },
+    { name: 'apps-sessions', path: '/apps/sessions', ready: row('Mara') },
+    { name: 'apps-editor', path: '/apps/catalogue/edit/imaging', ready: (page: Page) => page.getByText('Nothing is wrong with it.').waitFor() },
+    { name: 'apps-drivers', path: '/apps/drivers' },
+    { name: 'apps-page-starting', path: '/open/cohorts', ready: (page: Page) => page.locator('[aria-current=step]').waitFor() },
+    { name: 'apps-page-failed', path: '/open/segment', ready: (page: Page) => page.getByRole('heading', { name: 'Segmentation has failed' }).waitFor() },
+    { name: 'apps-page-stopped', path: '/open/slides', ready: (page: Page) => page.getByRole('button', { name: 'Start' }).waitFor() },
+    { name: 'apps-page-app', path: '/open/notebooks', ready: (page: Page) => page.getByLabel('Say something').waitFor() },
+  ];
 }
 
 async function dispatch(s: Site, category: string, description: unknown): Promise<string> {

@@ -155,6 +155,7 @@ function Pages() {
         <Route path="apps/catalogue/new" element={needs('apps.admin', <AppEditor />)} />
         <Route path="apps/catalogue/edit/:id" element={needs('apps.admin', <AppEditor />)} />
         <Route path="apps/mine" element={<MyApps />} />
+        <Route path="apps/mine/:id" element={<AppSession />} />
         <Route path="apps/sessions" element={needs('apps.read-any', <AppSessions />)} />
         <Route path="apps/sessions/:id" element={<AppSession />} />
         <Route path="apps/drivers" element={needs('apps.admin', <AppDrivers />)} />

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"lodge/internal/fault"
@@ -128,11 +129,8 @@ func (f *front) showState(w http.ResponseWriter, r *http.Request, p *passage) {
 	case Failed:
 		view = page{
 			Title: name + " has failed", Lead: first(row.Message, row.Cause.advice()), Bad: true, Log: row.LogTail,
-			Detail: row.Cause.advice(), Help: "If it keeps failing, show this page to whoever looks after the app.",
+			Detail: beside(row.Cause.advice(), row.Message), Help: "If it keeps failing, show this page to whoever looks after the app.",
 			Buttons: []pageButton{button(r, p, "start", "Try again", false)},
-		}
-		if view.Detail == view.Lead {
-			view.Detail = ""
 		}
 		if wait := crashLoop(row.Failures, f.now()); wait > 0 {
 			view.Detail = fmt.Sprintf("%s It can be started again in %d seconds.", CauseCrashLoop.advice(), int(wait/time.Second)+1)
@@ -146,6 +144,16 @@ func (f *front) showState(w http.ResponseWriter, r *http.Request, p *passage) {
 		view.Buttons, view.Help = nil, "This app session belongs to "+p.owner.Name+"."
 	}
 	f.show(w, r, http.StatusOK, view)
+}
+
+// beside is what an advice adds to what a page says already. The log has a line of its own there.
+func beside(advice, message string) string {
+	advice = strings.TrimSpace(strings.TrimSuffix(advice, "Its last lines are below."))
+	said, rest, _ := strings.Cut(advice, ". ")
+	if message == "" || strings.HasPrefix(message, strings.TrimSuffix(said, ".")) {
+		return rest
+	}
+	return advice
 }
 
 // showBroken answers for an app that should answer and did not.

@@ -133,7 +133,7 @@ function Card({ app, onLaunch }: { app: App; onLaunch: () => void }) {
         return (
           <div key={s.id} className={classes.running}>
             <Status tone={look.tone}>{look.word}</Status>
-            <Anchor component={Link} to={`/apps/sessions/${s.id}`} size="xs" fw={550}>
+            <Anchor component={Link} to={`/apps/mine/${s.id}`} size="xs" fw={550}>
               {s.name === '' ? 'Yours' : `Yours, ${s.name}`}
             </Anchor>
             <Text span inherit c="dimmed">
@@ -147,7 +147,7 @@ function Card({ app, onLaunch }: { app: App; onLaunch: () => void }) {
         {usual?.state === 'ready' ? (
           <OpenButton session={usual} />
         ) : runs ? (
-          <Button component={Link} to={`/apps/sessions/${usual.id}?open=1`} variant="default">
+          <Button component={Link} to={`/apps/mine/${usual.id}?open=1`} variant="default">
             Watch it start
           </Button>
         ) : (

@@ -40,7 +40,7 @@ export function HomeApps() {
                 const look = stateLook(s.state);
                 return (
                   <li key={s.id}>
-                    <Anchor component={Link} to={`/apps/sessions/${s.id}`} size="sm" fw={550} className={classes.grow}>
+                    <Anchor component={Link} to={`/apps/mine/${s.id}`} size="sm" fw={550} className={classes.grow}>
                       {titleOf(s)}
                     </Anchor>
                     <Status tone={look.tone}>{look.word}</Status>

@@ -18,7 +18,7 @@ export function useLaunch(app: string) {
     mutationFn: (body: { name?: string; options?: Choices }) => appsAPI.launch(app, body),
     onSuccess: async (session) => {
       await client.invalidateQueries({ queryKey: ['apps'] });
-      await navigate(`/apps/sessions/${encodeURIComponent(session.id)}?open=1`);
+      await navigate(`/apps/mine/${encodeURIComponent(session.id)}?open=1`);
     },
   });
 }
@@ -98,7 +98,7 @@ function LaunchForm({ app, onClose }: { app: App; onClose: () => void }) {
           <Button variant="default" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" loading={launch.isPending} leftSection={<Play size={15} aria-hidden />} data-autofocus={app.options.length === 0 ? true : undefined}>
+          <Button type="submit" loading={launch.isPending} leftSection={<Play size={15} aria-hidden />} data-autofocus>
             {there === undefined ? 'Start' : 'Open'}
           </Button>
         </Group>

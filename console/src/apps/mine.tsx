@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Group, SimpleGrid, Stack, Table, Text } from '@mantine/core';
+import { Alert, Anchor, Button, SimpleGrid, Stack, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { AppWindow, LayoutGrid } from 'lucide-react';
 import { Link } from 'react-router';
@@ -48,7 +48,7 @@ export default function MyApps() {
                 Choose an app from the catalogue: it appears here, with what it uses and when it closes.
               </Empty>
             ) : (
-              <DataTable label="My apps" minWidth={860} head={['App', 'State', 'Use', 'Started', { label: 'Actions', hidden: true }]}>
+              <DataTable label="My apps" minWidth={940} head={['App', 'State', 'Use', 'Started', { label: 'Actions', hidden: true }]}>
                 {page.items.map((s) => (
                   <SessionRow key={s.id} session={s} icon={icons.get(s.app) ?? ''} />
                 ))}
@@ -97,7 +97,7 @@ function SessionRow({ session: s, icon }: { session: AppSession; icon: string })
       <Table.Td maw={260}>
         <div className={classes.name}>
           <AppIcon app={{ id: s.app, name: s.app_name, icon }} size={30} />
-          <Anchor component={Link} to={`/apps/sessions/${s.id}`} size="sm" fw={550}>
+          <Anchor component={Link} to={`/apps/mine/${s.id}`} size="sm" fw={550}>
             {titleOf(s)}
           </Anchor>
         </div>
@@ -105,7 +105,7 @@ function SessionRow({ session: s, icon }: { session: AppSession; icon: string })
       <Table.Td maw={240}>
         <Status tone={look.tone}>{look.word}</Status>
         <Text size="xs" c={s.extend?.soon === true ? 'red.8' : 'dimmed'} mt={2}>
-          {end !== '' ? end : isMoving(s.state) ? s.progress.message : (s.advice ?? s.message ?? '')}
+          {end !== '' ? end : isMoving(s.state) ? s.progress.message : (s.message ?? s.advice ?? '')}
         </Text>
         {s.restart_needed && (
           <Text size="xs" c="dimmed">
@@ -118,10 +118,10 @@ function SessionRow({ session: s, icon }: { session: AppSession; icon: string })
         <Age time={s.started_at ?? s.queued_at} />
       </Table.Td>
       <Table.Td ta="right">
-        <Group gap={6} justify="flex-end">
+        <div className={classes.actions}>
           {s.state === 'ready' && <OpenButton session={s} size="compact-sm" />}
           <SessionButtons session={s} />
-        </Group>
+        </div>
       </Table.Td>
     </Row>
   );

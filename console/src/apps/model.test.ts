@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AppOption, AppProgress } from '../api/types';
 import {
+  adviceBeside,
   chosenOf,
   colourOf,
   coresBetween,
@@ -44,6 +45,7 @@ describe('time spans', () => {
   it('tells short steps by the tenth of a second', () => {
     expect(tookInWords(240)).toBe('0.2 s');
     expect(tookInWords(75_000)).toBe('1 min');
+    expect(tookInWords(40)).toBe('at once');
   });
 });
 
@@ -139,6 +141,16 @@ describe('use', () => {
     expect(coresBetween(undefined, { at: 5000, seconds: 3 })).toBeUndefined();
     expect(coresBetween({ at: 1000, seconds: 9 }, { at: 5000, seconds: 3 })).toBeUndefined();
   });
+});
+
+describe('an advice', () => {
+  it.each([
+    ['The app ended before it answered. Its last lines are below.', 'The app ended before it answered, with the exit code 3.', ''],
+    ['The app ended by itself. Its last lines are below.', 'Killed.', 'The app ended by itself.'],
+    ['Starting took too long.', 'Starting took too long.', ''],
+    ['It does not fit. Choose a larger size.', 'It does not fit.', 'Choose a larger size.'],
+    ['', 'Gone.', ''],
+  ])('%j beside %j is %j', (advice, message, rest) => expect(adviceBeside(advice, message)).toBe(rest));
 });
 
 describe('pictures', () => {

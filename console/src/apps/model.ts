@@ -141,7 +141,14 @@ function time(at: string | undefined): number {
 
 /** How long a step took: parts of a second matter here. */
 export function tookInWords(ms: number): string {
+  if (ms < 100) return 'at once';
   return ms < 9_950 ? `${(ms / 1000).toFixed(1)} s` : spanInWords(ms);
+}
+
+/** What an advice adds to a message that is there already. */
+export function adviceBeside(advice: string, message: string): string {
+  const [first = '', ...rest] = advice.replace(/ ?Its last lines are below\.$/, '').split(/(?<=\.) /);
+  return message.startsWith(first.replace(/\.$/, '')) ? rest.join(' ') : [first, ...rest].join(' ');
 }
 
 /** The cores that were used between two measurements; nothing after a restart, when the count begins anew. */

@@ -18,7 +18,7 @@ import { Panel } from '../ui/panel';
 import { Status } from '../ui/status';
 import classes from './apps.module.css';
 import { LogTail, LogView } from './log-view';
-import { endOf, isLive, isMoving, millis, resourcesInWords, spanInWords, stateLook, type StepState, stepsOf, titleOf, tookInWords } from './model';
+import { adviceBeside, endOf, isLive, isMoving, millis, resourcesInWords, spanInWords, stateLook, type StepState, stepsOf, titleOf, tookInWords } from './model';
 import { OpenButton } from './open-button';
 import { appsQueries, useStart } from './queries';
 import { SessionButtons } from './session-buttons';
@@ -139,12 +139,12 @@ function useOpening(session: AppSession, last: AppProgress | undefined) {
 function Explained({ session: s }: { session: AppSession }) {
   if (s.state === 'failed') {
     const message = sentence(s.message ?? s.advice ?? 'It ended.');
-    const advice = sentence(s.advice ?? '');
+    const advice = adviceBeside(s.advice ?? '', message);
     return (
       <Alert color="red" icon={<TriangleAlert size={18} />} title={message} role="alert">
         <Stack gap="xs">
-          {advice !== '' && advice !== message && <Text size="sm">{advice}</Text>}
-          {s.exit !== undefined && <Text size="sm">{exitInWords(s.exit)}</Text>}
+          {advice !== '' && <Text size="sm">{advice}</Text>}
+          {s.exit !== undefined && !message.includes('exit code') && <Text size="sm">{exitInWords(s.exit)}</Text>}
           {s.log_tail !== undefined && <LogTail text={s.log_tail} />}
         </Stack>
       </Alert>

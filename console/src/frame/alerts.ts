@@ -28,7 +28,7 @@ export function alertsFrom(
   const alerts: Alert[] = [];
   for (const s of apps.flatMap((a) => a.sessions)) {
     if (s.state !== 'ready' || s.extend?.soon !== true) continue;
-    alerts.push({ id: `app:${s.id}`, tone: 'warn', text: sentence(`${titleOf(s)} ${endOf(s, now)}`), link: `/apps/sessions/${s.id}` });
+    alerts.push({ id: `app:${s.id}`, tone: 'warn', text: sentence(`${titleOf(s)} ${endOf(s, now)}`), link: `/apps/mine/${s.id}` });
   }
   if (fleet.waiting > 0) {
     alerts.push({

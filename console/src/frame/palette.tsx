@@ -67,7 +67,7 @@ export default function Palette() {
     ...(apps.data ?? []).flatMap((a) => {
       const usual = a.sessions.find((s) => s.name === '');
       if (usual?.state === 'ready') return [entry(`Open ${a.name}`, 'App', a.id, <AppWindow size={18} />, () => window.open(usual.url, '_blank', 'noopener'))];
-      if (usual !== undefined && isMoving(usual.state)) return [entry(`Look at ${a.name}`, 'App', a.id, <AppWindow size={18} />, go(`/apps/sessions/${usual.id}`))];
+      if (usual !== undefined && isMoving(usual.state)) return [entry(`Look at ${a.name}`, 'App', a.id, <AppWindow size={18} />, go(`/apps/mine/${usual.id}`))];
       return a.can_launch ? [entry(`Start ${a.name}`, 'App', `launch ${a.id}`, <AppWindow size={18} />, go(`/apps/catalogue?launch=${a.id}`))] : [];
     }),
     ...(may(me, 'fleet.tasks.submit')
