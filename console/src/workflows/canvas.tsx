@@ -342,7 +342,16 @@ function SlotView({ id, data, selected }: NodeProps<SlotNode>) {
         </ul>
       </div>
       {inside && open !== undefined && (
-        <button type="button" className={`${classes.inside ?? ''} nodrag`} onClick={() => open(slot.id)} aria-label={`Look inside ${slot.label}`}>
+        <button
+          type="button"
+          className={`${classes.inside ?? ''} nodrag`}
+          onClick={(event) => {
+            // The node itself is not chosen by that.
+            event.stopPropagation();
+            open(slot.id);
+          }}
+          aria-label={`Look inside ${slot.label}`}
+        >
           look inside{isInline(slot.ref) ? '' : ' · from the library'}
         </button>
       )}

@@ -22,7 +22,7 @@ export function cardHeight(ports: number): number {
 /** Finds places for every node, from left to right in the order in which they run. */
 export function arrange(component: Component, resolve: Resolve): Record<string, Point> {
   const graph = new Graph({ multigraph: true });
-  graph.setGraph({ rankdir: 'LR', nodesep: 36, ranksep: 84, marginx: 0, marginy: 0 });
+  graph.setGraph({ rankdir: 'LR', nodesep: 36, ranksep: 60, marginx: 0, marginy: 0 });
   graph.setDefaultEdgeLabel(() => ({}));
   const slots = slotsOf(component);
   for (const s of slots) graph.setNode(s.id, { width: NODE_WIDTH, height: nodeHeight(resolve(s.ref)) });
