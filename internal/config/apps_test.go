@@ -39,23 +39,23 @@ apps:
 
 func TestWrongApps(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"{catalogue: [{id: A, image: x}]}":                     "\"A\" is no id",
-		"{catalogue: [{id: a, image: x, priviledged: true}]}":  "priviledged",
-		"{catalogue: [{id: a, image: x, driver: magic}]}":      "there is no driver",
-		"{routing: alone}":                                     "alone needs apps.default_app",
-		"{default_app: a, catalogue: []}":                      "has no app",
-		"{host_suffix: \"https://x\"}":                         "is not a host name",
-		"{limits: {by_role: [{sessions_per_user: 3}]}}":        "names no role",
-		"{limits: {cpu_per_user: -2}}":                         "too small",
-		"{catalogue: [{id: a, command: [x], driver: docker}]}": "needs an image",
-		"{catalogue: [{id: a, image: x}]}":                     "needs a command",
-		"{docker: {network_pool: 10.0.0.0/30}}":                "with room for people's",
-		"{docker: {allowed_sources: [data]}}":                  "no absolute path",
-		"{process: {user: a, allow_root: true}}":               "not both",
+	for _, row := range [][2]string{
+		{"{catalogue: [{id: A, image: x}]}", "\"A\" is no id"},
+		{"{catalogue: [{id: a, image: x, priviledged: true}]}", "priviledged"},
+		{"{catalogue: [{id: a, image: x, driver: magic}]}", "there is no driver"},
+		{"{routing: alone}", "alone needs apps.default_app"},
+		{"{default_app: a, catalogue: []}", "has no app"},
+		{"{host_suffix: \"https://x\"}", "is not a host name"},
+		{"{limits: {by_role: [{sessions_per_user: 3}]}}", "names no role"},
+		{"{limits: {cpu_per_user: -2}}", "too small"},
+		{"{catalogue: [{id: a, command: [x], driver: docker}]}", "needs an image"},
+		{"{catalogue: [{id: a, image: x}]}", "needs a command"},
+		{"{docker: {network_pool: 10.0.0.0/30}}", "with room for people's"},
+		{"{docker: {allowed_sources: [data]}}", "no absolute path"},
+		{"{process: {user: a, allow_root: true}}", "not both"},
 	} {
-		if _, err := Load(Input{File: write(t, "apps: "+text+"\n")}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", text, err)
+		if _, err := Load(Input{File: write(t, "apps: "+row[0]+"\n")}); err == nil || !strings.Contains(err.Error(), row[1]) {
+			t.Errorf("%s: %v", row[0], err)
 		}
 	}
 }
