@@ -57,8 +57,12 @@ export async function startSite({ simulator, robots = 8, config: more = ownApps 
   let hub = startHub(hubPort);
   await answers(hubURL);
   const serve = ['serve', '--data', data, '--listen', `127.0.0.1:${port}`, '--config', config];
+  // Apps outlive their server otherwise, to be found again by the next one, which does not come here.
+  const gone = { LODGE_APPS_STOP_APPS_ON_EXIT: 'true' };
   const server =
-    simulator === undefined ? run([...serve, '--no-simulator']) : run(serve, { LODGE_FLEET_SIMULATOR_SPEED: String(simulator), LODGE_FLEET_SIMULATOR_ROBOTS: String(robots) });
+    simulator === undefined
+      ? run([...serve, '--no-simulator'], gone)
+      : run(serve, { ...gone, LODGE_FLEET_SIMULATOR_SPEED: String(simulator), LODGE_FLEET_SIMULATOR_ROBOTS: String(robots) });
   await answers(`${url}/readyz`, server);
   const lodge = (...args: string[]) => execFileSync(binary, [...args, '--data', data], { encoding: 'utf8' }).trim();
   const token = lodge('token', 'create', '--name', 'tests', '--admin');
