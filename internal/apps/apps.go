@@ -103,6 +103,9 @@ type Config struct {
 	Hold time.Duration
 	// Grace is how long an app may take to end once it is asked to.
 	Grace time.Duration
+	// AccountIssuer is whose people have names that nobody else can take, so that an entry may list them
+	// by name; "" is nobody's.
+	AccountIssuer string
 	// Changed hears of every change that a live view may want to show. It must not block.
 	Changed func(topic string)
 }

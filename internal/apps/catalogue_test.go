@@ -139,7 +139,8 @@ func TestAllow(t *testing.T) {
 		"nothing":         {Allow{}, false, false},
 		"a role":          {Allow{Roles: []access.Role{"scientist"}}, true, true},
 		"another role":    {Allow{Roles: []access.Role{"staff"}}, true, false},
-		"a name":          {Allow{Users: []string{"ana"}}, true, true},
+		"an account":      {Allow{Users: []string{"ben"}}, true, false},
+		"a chosen name":   {Allow{Users: []string{"ana"}}, true, false},
 		"an identity":     {Allow{Users: []string{"https://i|42"}}, true, true},
 		"a foreign one":   {Allow{Users: []string{"https://other|42"}}, true, false},
 		"everybody":       {Allow{Users: []string{"*"}}, true, true},
@@ -147,10 +148,14 @@ func TestAllow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			listed, admitted := row.allow.admits(ana)
+			listed, admitted := row.allow.admits(ana, "lodge")
 			equal(t, listed, row.listed)
 			equal(t, admitted, row.admitted)
 		})
+	}
+	account := &access.Caller{UserID: "2", Issuer: "lodge", Subject: "43", Name: "ana"}
+	if _, admitted := (Allow{Users: []string{"ana"}}).admits(account, "lodge"); !admitted {
+		t.Error("an account is not found by its name")
 	}
 }
 

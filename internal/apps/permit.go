@@ -31,7 +31,7 @@ func (s *Service) may(ctx context.Context, action access.Action, a App) (context
 	if owner.ID == "" && !c.Admin {
 		return ctx, errHidden
 	}
-	listed, admitted := a.Allow.admits(c)
+	listed, admitted := a.Allow.admits(c, s.cfg.AccountIssuer)
 	switch {
 	case c.Admin, !listed:
 	case !admitted:

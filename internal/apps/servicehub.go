@@ -221,7 +221,9 @@ func first(texts ...string) string {
 const anyone = "*"
 
 // admits reports whether the entry's own list lets a caller use it, and whether it says anything at all.
-func (a Allow) admits(c *access.Caller) (listed, admitted bool) {
+// The names of accounts, which are their own there, stand for people of the issuer named accounts; a name
+// from elsewhere is what its bearer chose.
+func (a Allow) admits(c *access.Caller, accounts string) (listed, admitted bool) {
 	for _, r := range a.DenyRoles {
 		if slices.Contains(c.Roles, r) {
 			return true, false
@@ -236,8 +238,7 @@ func (a Allow) admits(c *access.Caller) (listed, admitted bool) {
 		}
 	}
 	for _, u := range a.Users {
-		// A name counts only where it cannot be somebody else's: with a bar it is issuer and subject.
-		if u == anyone || u == c.Issuer+"|"+c.Subject || u == c.Name && !strings.Contains(u, "|") && c.UserID != "" {
+		if u == anyone || u == c.Issuer+"|"+c.Subject || u == c.Name && accounts != "" && c.Issuer == accounts {
 			return true, true
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"lodge/internal/config"
 	"lodge/internal/fault"
 	"lodge/internal/httpapi"
+	"lodge/internal/identity/localidp"
 )
 
 // The hidden commands of this program that the process driver calls: one limits itself and becomes
@@ -65,7 +66,8 @@ func openApps(ctx context.Context, p *platform) (part, error) {
 			Every: c.Cull.Every, Flush: c.Cull.Flush, RestartGrace: c.Cull.RestartGrace, KeepFailed: c.Cull.KeepFailed,
 			OrphanAfter: c.Cull.OrphanAfter, Reconcile: c.Cull.Reconcile,
 		},
-		Changed: func(topic string) { p.publish("apps." + topic) },
+		AccountIssuer: localidp.UserIssuer,
+		Changed:       func(topic string) { p.publish("apps." + topic) },
 	}, apps.Deps{
 		DB: p.db, Bus: p.bus, Queue: p.queue, Access: p.access, Audit: p.audit, Identity: p.identity, Registry: p.metrics, Now: p.now, Log: p.log,
 	}, drivers...)
