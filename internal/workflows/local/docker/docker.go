@@ -195,11 +195,18 @@ func (d *Driver) exit(ctx context.Context, name string) (local.Exit, error) {
 	if at, err := time.Parse(time.RFC3339Nano, state.FinishedAt); err == nil && at.Year() > 2000 {
 		exit.At = at
 	}
-	if state.OOMKilled {
+	switch {
+	case state.OOMKilled:
 		exit.Reason = "it needs more memory than its limit"
+	case state.ExitCode == killed && exit.Reason == "":
+		// The engine learns of the end and of its reason separately, and may miss the latter.
+		exit.Reason = "it was killed, perhaps as it needs more memory than its limit"
 	}
 	return exit, nil
 }
+
+// killed is the exit code of what the signal KILL ended.
+const killed = 128 + 9
 
 func (d *Driver) state(ctx context.Context, name string) (*container.State, error) {
 	found, err := d.engine.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
