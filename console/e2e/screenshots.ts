@@ -151,7 +151,7 @@ async function furnish(s: Site) {
         await page.getByText('What feeds it').waitFor();
       },
     },
-    { name: 'workflows-editor-brick', path: `/workflows/library/edit/component/${made.component}`, ready: (page: Page) => page.getByText('Runs in').waitFor() },
+    { name: 'workflows-editor-brick', path: `/workflows/library/edit/component/${made.component}`, ready: (page: Page) => page.getByText(/^Runs in /).waitFor() },
     { name: 'workflows-workspaces', path: '/workflows/workspaces', ready: row('imaging') },
     { name: 'workflows-members', path: '/workflows/workspaces/imaging', ready: row('mara.lindqvist') },
     { name: 'workflows-secrets', path: '/workflows/workspaces/imaging?tab=secrets', ready: row('PACS_TOKEN') },
