@@ -46,8 +46,8 @@ func open(t testing.TB, installation string, change ...func(*Config)) *Driver {
 	return d
 }
 
-// built makes the image of the test app, from scratch, once.
-var built = sync.OnceValue(func() error {
+// buildImage makes the image of the test app, from scratch.
+func buildImage(host string) error {
 	dir, err := os.MkdirTemp("", "lodge-testapp")
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ var built = sync.OnceValue(func() error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	engine, err := client.New(client.WithHost(engineHost))
+	engine, err := client.New(client.WithHost(host))
 	if err != nil {
 		return err
 	}
@@ -94,10 +94,13 @@ var built = sync.OnceValue(func() error {
 		err = &buildError{string(said), io.ErrUnexpectedEOF}
 	}
 	return err
-})
+}
 
-// engineHost is the engine of this test process.
-var engineHost string
+// The image is built once in this test process.
+var (
+	imageOnce  sync.Once
+	imageError error
+)
 
 type buildError struct {
 	said string
@@ -108,10 +111,9 @@ func (e *buildError) Error() string { return e.err.Error() + ": " + e.said }
 
 func image(t testing.TB) string {
 	t.Helper()
-	engineHost = services.Docker(t)
-	if err := built(); err != nil {
-		t.Fatal(err)
-	}
+	host := services.Docker(t)
+	imageOnce.Do(func() { imageError = buildImage(host) })
+	must(t, imageError)
 	return testImage
 }
 
