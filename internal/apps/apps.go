@@ -12,6 +12,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"crypto/cipher"
 	"crypto/rand"
@@ -281,7 +282,7 @@ func (s *Service) Drain() {
 
 // driver gives the one that an entry asks for.
 func (s *Service) driver(name string) (Driver, error) {
-	d := s.drivers[first(name, s.cfg.Driver)]
+	d := s.drivers[cmp.Or(name, s.cfg.Driver)]
 	if d == nil {
 		return nil, fmt.Errorf("there is no driver %s", name)
 	}

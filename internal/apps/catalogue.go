@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -177,7 +178,7 @@ var errChanged = fault.New(fault.Conflict, "the entry has changed since you read
 // needsAdministrator names what gives an entry power over the machine, not only over the group.
 func (s *Service) needsAdministrator(a App) string {
 	switch {
-	case first(a.Driver, s.cfg.Driver) == "process":
+	case cmp.Or(a.Driver, s.cfg.Driver) == "process":
 		return "the process driver: it runs commands as Lodge's own user"
 	case a.Trusted:
 		return "trusted: it would share an origin with Lodge"

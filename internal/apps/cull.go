@@ -2,7 +2,10 @@ package apps
 
 import (
 	"context"
+	"database/sql"
 	"time"
+
+	"lodge/internal/database"
 )
 
 // clock is what decides when an app session ends by itself.
@@ -67,23 +70,14 @@ func (c clock) verdict(now time.Time) (end Cause, warn bool) {
 func (st *store) clocks(ctx context.Context) ([]clock, error) {
 	rows, err := st.db.Query(ctx, `SELECT id, run, ready_at, active_at, grace_until, warned_at, extended, idle_us, life_us, warn_us, probes
 		FROM app_sessions WHERE state = 'ready'`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var list []clock
-	for rows.Next() {
-		var c clock
+	return database.Collect(rows, err, func(rows *sql.Rows) (c clock, err error) {
 		var n [9]int64
-		if err := rows.Scan(&c.id, &c.run, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8]); err != nil {
-			return nil, err
-		}
+		err = rows.Scan(&c.id, &c.run, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8])
 		c.ready, c.active, c.grace, c.warned = moment(n[0]), moment(n[1]), moment(n[2]), moment(n[3])
 		c.extended, c.idle, c.life, c.warn = time.Duration(n[4])*time.Microsecond, time.Duration(n[5])*time.Microsecond, time.Duration(n[6])*time.Microsecond, time.Duration(n[7])*time.Microsecond
 		c.probes = n[8] != 0
-		list = append(list, c)
-	}
-	return list, rows.Err()
+		return c, err
+	})
 }
 
 // cull ends what nobody uses and warns of what is about to end.

@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -252,7 +253,7 @@ func (f *front) sayNotRunning(w http.ResponseWriter, r *http.Request, row Sessio
 	case Stopping:
 		code, text, wait = "app_stopping", "the app is being stopped", 5*time.Second
 	case Failed:
-		code, text = "app_failed", "the app has failed: "+first(row.Message, row.Cause.advice())
+		code, text = "app_failed", "the app has failed: "+cmp.Or(row.Message, row.Cause.advice())
 	default:
 	}
 	f.say(w, r, http.StatusServiceUnavailable, appProblem{Code: code, Cause: row.Cause, Message: text}, wait)

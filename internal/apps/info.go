@@ -237,7 +237,7 @@ func (s *Service) own(ctx context.Context, app AppID) ([]Session, error) {
 func (s *Service) appInfo(ctx context.Context, one Entry, own []Session) AppInfo {
 	a := one.App
 	out := AppInfo{
-		ID: a.ID, Name: a.Name, Description: a.Description, Icon: a.Icon, Group: a.Group, Driver: first(a.Driver, s.cfg.Driver), Image: a.Image,
+		ID: a.ID, Name: a.Name, Description: a.Description, Icon: a.Icon, Group: a.Group, Driver: cmp.Or(a.Driver, s.cfg.Driver), Image: a.Image,
 		URL: strings.TrimSuffix(s.cfg.PublicURL, "/") + "/open/" + string(a.ID), Options: []OptionInfo{}, Named: a.Named,
 		Allow: allowInfo(a.Allow), Resources: resourceInfo(a.Resources), IdleTimeout: a.idleTimeout().String(), MaxLifetime: time.Duration(a.MaxLifetime).String(),
 		ReadOnly: one.Version == 0, Sessions: []SessionInfo{},

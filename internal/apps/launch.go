@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +145,7 @@ func (s *Service) begin(ctx context.Context, tx *database.Tx, row *Session, a Ap
 	row.State, _ = next(old.State, evLaunch)
 	row.Run++
 	row.Cause, row.Message, row.Step, row.Percent = "", "Waiting for a place", "queued", percents["queued"]
-	row.Driver, row.Entry, row.Options, row.By = first(a.Driver, s.cfg.Driver), a, maps.Clone(req.Options), by
+	row.Driver, row.Entry, row.Options, row.By = cmp.Or(a.Driver, s.cfg.Driver), a, maps.Clone(req.Options), by
 	row.CPU, row.Memory = promised(a, req.Options)
 	row.Exit, row.LogTail, row.Address, row.ImageDigest = nil, "", "", ""
 	row.Failures = recent(old.Failures, now)

@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,7 +193,7 @@ func (s *Service) progressOf(row Session) Progress {
 		p.Progress, p.Ready, p.URL = 100, true, s.url(row)
 	case Failed:
 		p.Failed, p.Cause = true, row.Cause
-		p.Message = first(row.Message, row.Cause.advice())
+		p.Message = cmp.Or(row.Message, row.Cause.advice())
 	case Stopping, Stopped:
 		p.Cause = row.Cause
 	case Absent, Queued, Starting:

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"embed"
 	"encoding/json"
@@ -128,7 +129,7 @@ func (f *front) showState(w http.ResponseWriter, r *http.Request, p *passage) {
 	switch row.State {
 	case Failed:
 		view = page{
-			Title: name + " has failed", Lead: first(row.Message, row.Cause.advice()), Bad: true, Log: row.LogTail,
+			Title: name + " has failed", Lead: cmp.Or(row.Message, row.Cause.advice()), Bad: true, Log: row.LogTail,
 			Detail: beside(row.Cause.advice(), row.Message), Help: "If it keeps failing, show this page to whoever looks after the app.",
 			Buttons: []pageButton{button(r, p, "start", "Try again", false)},
 		}

@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -196,7 +197,7 @@ func (f *front) setForwarded(h http.Header, in *http.Request, p *passage) {
 	h["X-Forwarded-For"] = []string{line}
 	h["X-Forwarded-Proto"] = []string{f.public.Scheme}
 	h["X-Forwarded-Host"] = []string{p.host}
-	h["X-Forwarded-Port"] = []string{first(portOf(p.host), usualPort(f.public.Scheme))}
+	h["X-Forwarded-Port"] = []string{cmp.Or(portOf(p.host), usualPort(f.public.Scheme))}
 	if p.prefix != "" {
 		h["X-Forwarded-Prefix"] = []string{p.prefix}
 	}
@@ -391,7 +392,7 @@ func (f *front) broken(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	problem := appProblem{Code: "app_unreachable", Message: "the app does not answer"}
 	if p.row.State == Failed {
-		problem = appProblem{Code: "app_failed", Cause: p.row.Cause, Message: first(p.row.Message, p.row.Cause.advice())}
+		problem = appProblem{Code: "app_failed", Cause: p.row.Cause, Message: cmp.Or(p.row.Message, p.row.Cause.advice())}
 	}
 	f.say(w, r, p.status, problem, 2*time.Second)
 }

@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,7 +47,7 @@ func ParseServiceHub(files ...[]byte) (ServiceHub, error) {
 	get := func(in, key string) string { return unquote(merged[in][key]) }
 
 	// The examples say loglevel, the program read logging_level: both act.
-	hub.LogLevel = strings.ToLower(first(get("application", "logging_level"), get("application", "loglevel")))
+	hub.LogLevel = strings.ToLower(cmp.Or(get("application", "logging_level"), get("application", "loglevel")))
 	switch hub.LogLevel {
 	case "", "debug", "info", "error":
 	case "warning", "warn":
@@ -94,7 +95,7 @@ func (h *ServiceHub) apps(merged map[string]section) ([]App, error) {
 		if name == "" {
 			return nil, errors.New("[image] name is missing: it says what to start")
 		}
-		label := first(unquote(merged["image"]["label"]), "latest")
+		label := cmp.Or(unquote(merged["image"]["label"]), "latest")
 		if !strings.ContainsAny(name[strings.LastIndexByte(name, '/')+1:], ":@") {
 			name += ":" + label
 		}
@@ -206,15 +207,6 @@ func unquote(text string) string {
 		return text[1 : len(text)-1]
 	}
 	return text
-}
-
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // anyone in Allow.Users is every known caller.

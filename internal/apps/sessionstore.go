@@ -190,19 +190,7 @@ func (st *store) sessions(ctx context.Context, q database.Querier, f filter) ([]
 		args = append(args, f.limit, f.offset)
 	}
 	rows, err := q.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var list []Session
-	for rows.Next() {
-		s, err := scanSession(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, s)
-	}
-	return list, rows.Err()
+	return database.Collect(rows, err, func(rows *sql.Rows) (Session, error) { return scanSession(rows) })
 }
 
 func (st *store) countSessions(ctx context.Context, q database.Querier, f filter) (n int64, err error) {
@@ -242,21 +230,12 @@ func (st *store) usage(ctx context.Context, q database.Querier, owner string, ap
 // waiting lists app sessions in a state as the queue sees them.
 func (st *store) waiting(ctx context.Context, q database.Querier, state State) ([]waiting, error) {
 	rows, err := q.Query(ctx, "SELECT id, owner_id, app, queued_at FROM app_sessions WHERE state = ? ORDER BY queued_at, id LIMIT 10000", string(state))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var list []waiting
-	for rows.Next() {
-		var w waiting
+	return database.Collect(rows, err, func(rows *sql.Rows) (w waiting, err error) {
 		var since int64
-		if err := rows.Scan(&w.id, &w.owner, &w.app, &since); err != nil {
-			return nil, err
-		}
+		err = rows.Scan(&w.id, &w.owner, &w.app, &since)
 		w.since = moment(since)
-		list = append(list, w)
-	}
-	return list, rows.Err()
+		return w, err
+	})
 }
 
 // failingApps lists apps that have lately failed for many people.
@@ -302,25 +281,16 @@ type storedEvent struct {
 
 func (st *store) events(ctx context.Context, q database.Querier, id string, after int64) ([]storedEvent, error) {
 	rows, err := q.Query(ctx, "SELECT seq, at, body FROM app_events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT 1000", id, after)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var list []storedEvent
-	for rows.Next() {
-		var e storedEvent
+	return database.Collect(rows, err, func(rows *sql.Rows) (e storedEvent, err error) {
 		var at int64
 		var body string
 		if err := rows.Scan(&e.seq, &at, &body); err != nil {
-			return nil, err
+			return e, err
 		}
-		if err := json.Unmarshal([]byte(body), &e.body); err != nil {
-			return nil, err
-		}
+		err = json.Unmarshal([]byte(body), &e.body)
 		e.body.At = moment(at)
-		list = append(list, e)
-	}
-	return list, rows.Err()
+		return e, err
+	})
 }
 
 // writeActivity moves the last activity on, never back.

@@ -3,8 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -56,7 +58,7 @@ func (l *loader) walk(file, prefix string, node *yaml.Node, v reflect.Value) {
 		index, ok := fields[name]
 		switch {
 		case !ok:
-			l.fail("%s: there is no setting %q%s", where, prefix+name, nearest(name, sortedKeys(fields)))
+			l.fail("%s: there is no setting %q%s", where, prefix+name, nearest(name, slices.Sorted(maps.Keys(fields))))
 			continue
 		case seen[name]:
 			l.fail("%s: %s is set twice", where, prefix+name)

@@ -3,10 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
-	"sort"
+	"slices"
 	"strings"
 
 	"lodge/internal/spelling"
@@ -66,7 +67,7 @@ func Load(in Input) (*Loaded, error) {
 	l.loadFile(in.File)
 	l.loadOriginals(in.Environ, in.DotEnv)
 	l.loadEnvironment(in.Environ)
-	for _, key := range sortedKeys(in.Flags) {
+	for _, key := range slices.Sorted(maps.Keys(in.Flags)) {
 		l.set(key, in.Flags[key], Source("flag --"+strings.ReplaceAll(key, "_", "-")))
 	}
 	if in.ServiceHub != "" {
@@ -109,7 +110,7 @@ func (l *loader) fail(format string, args ...any) {
 func (l *loader) set(key, text string, from Source) {
 	s, ok := l.byKey[key]
 	if !ok {
-		l.fail("%s: there is no setting %q%s", from, key, nearest(key, sortedKeys(l.byKey)))
+		l.fail("%s: there is no setting %q%s", from, key, nearest(key, slices.Sorted(maps.Keys(l.byKey))))
 		return
 	}
 	if err := s.set(text); err != nil {
@@ -150,7 +151,7 @@ func (l *loader) loadEnvironment(environ []string) {
 		s, ok := names[name]
 		switch {
 		case !ok:
-			l.fail("environment: %s names no setting%s", name, nearest(name, sortedKeys(names)))
+			l.fail("environment: %s names no setting%s", name, nearest(name, slices.Sorted(maps.Keys(names))))
 		case s.isList():
 			l.setList(s, []byte(value), "environment: "+name, Source(name))
 		default:
@@ -179,13 +180,4 @@ func (l *loader) loadFile(name string) {
 		return
 	}
 	l.parseFile(filepath.Base(name), text)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -123,7 +125,7 @@ func (l *loader) loadOriginals(environ []string, dotenv string) {
 	o.key()
 	o.rmf()
 	o.authorities()
-	for _, name := range sortedKeys(ignored()) {
+	for _, name := range slices.Sorted(maps.Keys(ignored())) {
 		if o.get(name) != "" {
 			l.Notices = append(l.Notices, name+" is ignored: "+ignored()[name])
 		}

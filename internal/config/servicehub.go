@@ -3,8 +3,10 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"lodge/internal/apps"
@@ -49,7 +51,7 @@ func (l *loader) loadServiceHub(file string) {
 	if len(hub.Apps) == 1 {
 		values["apps.routing"], values["apps.default_app"] = "alone", string(hub.Apps[0].ID)
 	}
-	for _, key := range sortedKeys(values) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		l.set(key, values[key], from)
 	}
 	l.Notices = append(l.Notices, hub.Notices...)

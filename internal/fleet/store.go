@@ -27,21 +27,13 @@ func one[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (v T
 	return all[0], nil
 }
 
-// collect reads all rows.
+// collect reads all rows; a list of none is empty, as clients expect it.
 func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
-	if err != nil {
-		return nil, err
+	all, err := database.Collect(rows, err, scan)
+	if err == nil && all == nil {
+		all = []T{}
 	}
-	defer func() { _ = rows.Close() }()
-	all := []T{}
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	return all, rows.Err()
+	return all, err
 }
 
 func scanDocument(rows *sql.Rows) (json.RawMessage, error) {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -315,9 +316,9 @@ func (is *issuer) read(claims map[string]any, expires time.Time) (*verified, err
 		return nil, bad("it has none of the claims %v", is.SubjectClaims)
 	default:
 		v.anonymous = true
-		v.subject = "client:" + first(text(claims, "client_id"), text(claims, "azp"), "unnamed")
+		v.subject = "client:" + cmp.Or(text(claims, "client_id"), text(claims, "azp"), "unnamed")
 	}
-	v.name = first(text(claims, is.NameClaim), text(claims, "preferred_username"), text(claims, "name"), v.email, v.subject)
+	v.name = cmp.Or(text(claims, is.NameClaim), text(claims, "preferred_username"), text(claims, "name"), v.email, v.subject)
 	if is.RoleClaim != "" {
 		v.roles = rolesIn(claims, is.RoleClaim)
 	}
@@ -348,15 +349,6 @@ func text(claims map[string]any, name string) string {
 // plain accepts texts that are safe in logs, headers and columns.
 func plain(t string) bool {
 	return t != "" && len(t) <= maxSubject && utf8.ValidString(t) && strings.IndexFunc(t, unicode.IsControl) < 0
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 // rolesIn reads the role claim: the claim of exactly this name, or the way through nested ones.

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -116,7 +117,7 @@ func (s *Service) userCaller(ctx context.Context, v *verified, credential access
 		return nil, unknown(err)
 	}
 	return &access.Caller{
-		UserID: u.ID, Issuer: v.issuer, Subject: v.subject, Name: first(v.name, u.Name), Email: first(v.email, u.Email),
+		UserID: u.ID, Issuer: v.issuer, Subject: v.subject, Name: cmp.Or(v.name, u.Name), Email: cmp.Or(v.email, u.Email),
 		Credential: credential, Roles: union(u.Roles, v.roles), Admin: u.Admin, Claims: v.claims,
 	}, nil
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (s *Service) handleLogin(w http.ResponseWriter, r *http.Request) error {
 		return redirect(w, s.cfg.PublicURL+loginPath+"?"+url.Values{"next": {next}}.Encode())
 	}
 	list := s.providers()
-	choice, err := strconv.Atoi(first(r.URL.Query().Get("provider"), "0"))
+	choice, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("provider"), "0"))
 	switch {
 	case len(list) == 0:
 		return s.page(w, r, http.StatusNotFound, "No login here", "This site has no provider to log in at with a browser. Use a token.", "")

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -117,7 +118,7 @@ func (s *Service) CreateToken(ctx context.Context, req TokenRequest) (Token, sec
 
 // creator is whose token it is: a user's id, or who else by their subject, which has no such form.
 func creator(c *access.Caller) string {
-	return first(c.UserID, c.Subject, c.Name)
+	return cmp.Or(c.UserID, c.Subject, c.Name)
 }
 
 func describeToken(t Token) string {

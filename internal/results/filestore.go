@@ -59,7 +59,7 @@ func (s *store) files(ctx context.Context, f fileFilter) ([]storedFile, int64, e
 		return nil, 0, err
 	}
 	rows, err := s.db.Query(ctx, "SELECT "+fileColumns+where+" ORDER BY f.created_at DESC, f.id DESC LIMIT ? OFFSET ?", append(args, f.limit, f.offset)...)
-	files, err := collect(rows, err, scanFile)
+	files, err := database.Collect(rows, err, scanFile)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -80,7 +80,7 @@ func (s *store) addTags(ctx context.Context, files []storedFile) error {
 	rows, err := s.db.Query(ctx, `SELECT `+s.text("r.object_id")+`, t.tag_name FROM result r
 		JOIN taggedresult x ON x.result_id = r.id JOIN tag t ON t.id = x.tag_id
 		WHERE r.object_id IN (?`+strings.Repeat(", ?", len(args)-1)+`) ORDER BY x.id`, args...)
-	pairs, err := collect(rows, err, func(rows *sql.Rows) (p [2]string, err error) { return p, rows.Scan(&p[0], &p[1]) })
+	pairs, err := database.Collect(rows, err, func(rows *sql.Rows) (p [2]string, err error) { return p, rows.Scan(&p[0], &p[1]) })
 	for _, p := range pairs {
 		f := &files[at[p[0]]]
 		f.Tags = append(f.Tags, p[1])
@@ -105,7 +105,7 @@ func (s *store) projects(ctx context.Context, in scope, limit, offset int) ([]pr
 	}
 	rows, err := s.db.Query(ctx, "SELECT project_id, COUNT(*), SUM(size), MAX(created_at)"+where+
 		" GROUP BY project_id ORDER BY MAX(created_at) DESC, project_id LIMIT ? OFFSET ?", append(args, limit, offset)...)
-	list, err := collect(rows, err, func(rows *sql.Rows) (p projectSummary, err error) {
+	list, err := database.Collect(rows, err, func(rows *sql.Rows) (p projectSummary, err error) {
 		var latest int64
 		err = rows.Scan(&p.Project, &p.Files, &p.Size, &latest)
 		p.Latest = database.Time(latest)
@@ -125,7 +125,7 @@ func (s *store) keysOf(ctx context.Context, keys []string) (map[string]bool, err
 		args[i] = k
 	}
 	rows, err := s.db.Query(ctx, "SELECT object_key FROM result_files WHERE object_key IN (?"+strings.Repeat(", ?", len(keys)-1)+")", args...)
-	found, err := collect(rows, err, func(rows *sql.Rows) (key string, err error) { return key, rows.Scan(&key) })
+	found, err := database.Collect(rows, err, func(rows *sql.Rows) (key string, err error) { return key, rows.Scan(&key) })
 	for _, key := range found {
 		known[key] = true
 	}
@@ -138,7 +138,7 @@ func (s *store) eachFile(ctx context.Context, before time.Time, each func(stored
 	for last := ""; ; {
 		rows, err := s.db.Query(ctx, "SELECT "+fileColumns+" FROM result_files WHERE id > ? AND created_at < ? ORDER BY id LIMIT ?",
 			last, database.Micros(before), batch)
-		files, err := collect(rows, err, scanFile)
+		files, err := database.Collect(rows, err, scanFile)
 		if err != nil {
 			return err
 		}

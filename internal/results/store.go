@@ -93,7 +93,7 @@ func (s *store) resultOf(ctx context.Context, q database.Querier, object string)
 // tags lists a project's tags in the order in which they came to be.
 func (s *store) tags(ctx context.Context, project string) ([]string, error) {
 	rows, err := s.db.Query(ctx, "SELECT tag_name FROM tag WHERE project_id = ? ORDER BY id", project)
-	return collect(rows, err, func(rows *sql.Rows) (name string, err error) {
+	return database.Collect(rows, err, func(rows *sql.Rows) (name string, err error) {
 		return name, rows.Scan(&name)
 	})
 }
@@ -106,7 +106,7 @@ func (s *store) tagged(ctx context.Context, project, tag string) ([]taggedObject
 	rows, err := s.db.Query(ctx, `SELECT `+s.text("r.object_id")+`, r.filename FROM tag t
 		JOIN taggedresult x ON x.tag_id = t.id JOIN result r ON r.id = x.result_id
 		WHERE t.tag_name = ? AND t.project_id = ? ORDER BY x.id`, tag, project)
-	return collect(rows, err, func(rows *sql.Rows) (o taggedObject, err error) {
+	return database.Collect(rows, err, func(rows *sql.Rows) (o taggedObject, err error) {
 		return o, rows.Scan(&o.object, &o.filename)
 	})
 }
@@ -186,26 +186,9 @@ func (s *store) countSubmission(ctx context.Context, analysis string, maximum in
 	}
 }
 
-// collect reads all rows.
-func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var all []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	return all, rows.Err()
-}
-
 // one reads the first row; errNoRow if there is none.
 func one[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (v T, _ error) {
-	all, err := collect(rows, err, scan)
+	all, err := database.Collect(rows, err, scan)
 	if err != nil {
 		return v, err
 	}

@@ -149,7 +149,7 @@ func (s *store) uploads(ctx context.Context, f uploadFilter) ([]upload, int64, e
 		return nil, 0, err
 	}
 	rows, err := s.db.Query(ctx, "SELECT "+uploadColumns+where+" ORDER BY u.created_at DESC, u.id DESC LIMIT ? OFFSET ?", append(args, f.limit, f.offset)...)
-	list, err := collect(rows, err, scanUpload)
+	list, err := database.Collect(rows, err, scanUpload)
 	return list, total, err
 }
 
@@ -190,12 +190,12 @@ func (s *store) countUploads(ctx context.Context, f uploadFilter) (int64, error)
 func (s *store) queuedUploads(ctx context.Context, limit int, after string) ([]string, error) {
 	rows, err := s.db.Query(ctx, "SELECT u.id"+uploadTables+" WHERE u.delivered_at IS NULL AND w.state = ? AND w.attempts > 0 AND u.id > ? ORDER BY u.id LIMIT ?",
 		string(work.Queued), after, limit)
-	return collect(rows, err, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+	return database.Collect(rows, err, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
 }
 
 // deliveredBefore lists uploads that were delivered before the time.
 func (s *store) deliveredBefore(ctx context.Context, before time.Time, limit int) ([]upload, error) {
 	rows, err := s.db.Query(ctx, "SELECT "+uploadColumns+uploadTables+" WHERE u.delivered_at IS NOT NULL AND u.delivered_at <= ? ORDER BY u.delivered_at LIMIT ?",
 		database.Micros(before), limit)
-	return collect(rows, err, scanUpload)
+	return database.Collect(rows, err, scanUpload)
 }

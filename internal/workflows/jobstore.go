@@ -146,7 +146,7 @@ type jobEvent struct {
 // events lists a job's events after one of them.
 func (s *store) events(ctx context.Context, q database.Querier, id uuid.UUID, after int64, limit int) ([]jobEvent, error) {
 	rows, err := q.Query(ctx, "SELECT seq, body FROM wf_job_events WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?", id.String(), after, limit)
-	return collect(rows, err, func(rows *sql.Rows) (e jobEvent, err error) {
+	return database.Collect(rows, err, func(rows *sql.Rows) (e jobEvent, err error) {
 		var body string
 		err = rows.Scan(&e.seq, &body)
 		e.body = json.RawMessage(body)

@@ -166,7 +166,7 @@ func (s *store) rows(ctx context.Context, l listing, sel selection, bodies bool,
 		query = "SELECT " + columns + "''" + query
 	}
 	rows, err := s.db.Query(ctx, query+orderBy(sel.order, "t."), append(sel.args, limit, offset)...)
-	return collect(rows, err, scanItem)
+	return database.Collect(rows, err, scanItem)
 }
 
 func scanItem(rows *sql.Rows) (r row, err error) {

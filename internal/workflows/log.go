@@ -75,7 +75,7 @@ func logKey(job uuid.UUID, step string) string { return ObjectsOf(job) + "logs/"
 // ArchiveLogs makes objects of the long logs of a job that has ended. It may be done again.
 func (s *Service) ArchiveLogs(ctx context.Context, job uuid.UUID) error {
 	rows, err := s.db.Query(ctx, "SELECT step FROM wf_logs WHERE job = ? GROUP BY step HAVING SUM(line_count) >= ?", job.String(), archiveFrom)
-	steps, err := collect(rows, err, func(rows *sql.Rows) (step string, err error) { return step, rows.Scan(&step) })
+	steps, err := database.Collect(rows, err, func(rows *sql.Rows) (step string, err error) { return step, rows.Scan(&step) })
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (s *Service) readLog(ctx context.Context, job uuid.UUID, step string, from 
 	for next := from; ; {
 		rows, err := s.db.Query(ctx, "SELECT line, line_count, body FROM wf_logs WHERE job = ? AND step = ? AND line + line_count > ? ORDER BY line LIMIT ?",
 			job.String(), step, next, piecesPerRead)
-		pieces, err := collect(rows, err, func(rows *sql.Rows) (p logPiece, err error) { return p, rows.Scan(&p.line, &p.lines, &p.body) })
+		pieces, err := database.Collect(rows, err, func(rows *sql.Rows) (p logPiece, err error) { return p, rows.Scan(&p.line, &p.lines, &p.body) })
 		if err != nil || len(pieces) == 0 {
 			return err
 		}

@@ -38,7 +38,7 @@ func (s *Service) retireOnce(ctx context.Context) error {
 	for {
 		rows, err := s.db.Query(ctx, "SELECT uid, workspace FROM wf_jobs WHERE finished_at < ? ORDER BY finished_at LIMIT ?",
 			database.Micros(s.now().Add(-s.cfg.Retention)), retireBatch)
-		list, err := collect(rows, err, func(rows *sql.Rows) (o old, err error) { return o, rows.Scan(&o.id, &o.workspace) })
+		list, err := database.Collect(rows, err, func(rows *sql.Rows) (o old, err error) { return o, rows.Scan(&o.id, &o.workspace) })
 		if err != nil || len(list) == 0 {
 			return err
 		}

@@ -22,26 +22,9 @@ type store struct{ db *database.DB }
 
 var errNoRow = errors.New("no such row")
 
-// collect reads all rows.
-func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var all []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	return all, rows.Err()
-}
-
 // one reads the first row; errNoRow if there is none.
 func one[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (v T, _ error) {
-	all, err := collect(rows, err, scan)
+	all, err := database.Collect(rows, err, scan)
 	if err == nil && len(all) == 0 {
 		err = errNoRow
 	}
@@ -93,7 +76,7 @@ func scanWorkspace(rows *sql.Rows) (w Workspace, err error) {
 // workspaces lists all by name.
 func (s *store) workspaces(ctx context.Context, q database.Querier) ([]Workspace, error) {
 	rows, err := q.Query(ctx, "SELECT "+workspaceColumns+" FROM wf_workspaces ORDER BY name")
-	return collect(rows, err, scanWorkspace)
+	return database.Collect(rows, err, scanWorkspace)
 }
 
 func (s *store) workspace(ctx context.Context, q database.Querier, name string) (Workspace, error) {
@@ -157,7 +140,7 @@ func (s *store) deleteWorkspace(ctx context.Context, tx *database.Tx, name strin
 // secretNames lists a workspace's secrets by name.
 func (s *store) secretNames(ctx context.Context, q database.Querier, workspace string) ([]string, error) {
 	rows, err := q.Query(ctx, "SELECT name FROM wf_secrets WHERE workspace = ? ORDER BY name", workspace)
-	return collect(rows, err, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) })
+	return database.Collect(rows, err, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) })
 }
 
 func (s *store) sealedSecret(ctx context.Context, q database.Querier, workspace, name string) (string, error) {
@@ -202,7 +185,7 @@ func scanVolume(rows *sql.Rows) (*spec.Volume, error) {
 func (s *store) volumes(ctx context.Context, q database.Querier, workspace string, limit, offset int) ([]*spec.Volume, error) {
 	rows, err := q.Query(ctx, "SELECT uid, workspace, body FROM wf_volumes WHERE workspace = ? ORDER BY created_at, uid LIMIT ? OFFSET ?",
 		workspace, cmp.Or(limit, 1<<30), offset)
-	return collect(rows, err, scanVolume)
+	return database.Collect(rows, err, scanVolume)
 }
 
 // volume finds one of a workspace: those of others are not there.

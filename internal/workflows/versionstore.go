@@ -272,7 +272,7 @@ func (s *store) users(ctx context.Context, q database.Querier, id uuid.UUID, ver
 		WHERE r.to_uid = ? AND (r.to_version = ? OR (r.to_version = 0 AND 1 = ?))
 		AND NOT (r.kind = 'component' AND r.uid = ? AND r.version = ?)
 		ORDER BY v.kind, v.uid, v.version LIMIT ?`, id.String(), version, truth(last), id.String(), version, limit)
-	return collect(rows, err, func(rows *sql.Rows) (u user, err error) {
+	return database.Collect(rows, err, func(rows *sql.Rows) (u user, err error) {
 		return u, rows.Scan(&u.kind, &u.uid, &u.version, &u.name, &u.workspace)
 	})
 }

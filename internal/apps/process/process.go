@@ -8,6 +8,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -290,7 +291,7 @@ func (d *Driver) environment(s apps.Spec, f folders, port int, socket string) []
 		env["SOCKET"] = socket
 	}
 	env[markInstallation], env[markSession], env[markRun] = d.cfg.Installation, s.ID, strconv.FormatInt(s.Run, 10)
-	env[markAddress], env[markOwner], env[markHash] = first(socket, strconv.Itoa(port)), s.OwnerID, s.Hash
+	env[markAddress], env[markOwner], env[markHash] = cmp.Or(socket, strconv.Itoa(port)), s.OwnerID, s.Hash
 	list := make([]string, 0, len(env))
 	for name, value := range env {
 		list = append(list, name+"="+value)

@@ -274,15 +274,6 @@ func (d *Driver) own(path string) error {
 // variable makes a name fit for the environment.
 func variable(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
-}
-
 // environ reads the environment of a process; nil when it is not ours to read.
 func environ(pid int) map[string]string {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")

@@ -261,13 +261,3 @@ func (e *Engine) give(ctx context.Context, job uuid.UUID, why error) *work.Outco
 	}
 	return nil
 }
-
-// sortedKeys are the names in a map, in order.
-func sortedKeys[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}

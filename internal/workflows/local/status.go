@@ -3,6 +3,8 @@ package local
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"lodge/internal/workflows"
@@ -86,10 +88,10 @@ func givenOf(v values) *given {
 		return nil
 	}
 	g := &given{}
-	for _, name := range sortedKeys(v.params) {
+	for _, name := range slices.Sorted(maps.Keys(v.params)) {
 		g.Parameters = append(g.Parameters, namedText{name, v.params[name]})
 	}
-	for _, name := range sortedKeys(v.files) {
+	for _, name := range slices.Sorted(maps.Keys(v.files)) {
 		f := namedFile{Name: name, Path: v.files[name].Name, Size: v.files[name].Size}
 		f.S3.Key = v.files[name].Key
 		g.Artifacts = append(g.Artifacts, f)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -273,7 +275,7 @@ func (s *step) begin(ctx context.Context, w *row) error {
 		}
 	}
 	made := Step{ID: s.id(w), Workspace: s.run.tree.w.Metadata.Namespace, Container: c, Volumes: s.run.volumes}
-	for _, name := range sortedKeys(s.in.files) {
+	for _, name := range slices.Sorted(maps.Keys(s.in.files)) {
 		f := s.in.files[name]
 		made.Inputs = append(made.Inputs, Input{Path: argo.ArtifactPath(name), Size: f.Size, Open: func(ctx context.Context) (io.ReadCloser, error) {
 			body, _, err := e.bucket.Get(ctx, f.Key, 0, -1)
