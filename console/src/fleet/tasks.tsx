@@ -1,7 +1,6 @@
-import { Anchor, Button, Group, NativeSelect, Progress, SegmentedControl, Table, Text, TextInput } from '@mantine/core';
-import { useDebouncedCallback } from '@mantine/hooks';
+import { Anchor, Button, Group, NativeSelect, Progress, SegmentedControl, Table, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { Download, ListChecks, Plus, Search } from 'lucide-react';
+import { Download, ListChecks, Plus } from 'lucide-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import type { TaskQuery } from '../api/fleet';
@@ -20,6 +19,7 @@ import { Panel } from '../ui/panel';
 import { Problem } from '../ui/problem';
 import { Status } from '../ui/status';
 import { DataTable, Row } from '../ui/table';
+import { TextFilter } from '../ui/text-filter';
 import { download, exportTasks } from './export';
 import { categoryWord, isOver, progressOf, statusGroups, summaryOf, taskLook } from './model';
 import { NewTaskDialog } from './new-task';
@@ -146,31 +146,6 @@ export function wantedOf(filters: Record<keyof typeof defaults, string>): TaskQu
     ...(status === '' ? {} : { status }),
     ...(length === undefined ? {} : { request_time_between: `-${length}` }),
   };
-}
-
-function TextFilter({ label, value, onChange, search = false }: { label: string; value: string; onChange: (value: string) => void; search?: boolean }) {
-  const [typed, setTyped] = useState(value);
-  const [shown, setShown] = useState(value);
-  if (shown !== value) {
-    // The address changed by itself: by going back, or by another filter.
-    setShown(value);
-    setTyped(value);
-  }
-  const later = useDebouncedCallback(onChange, 300);
-  return (
-    <TextInput
-      aria-label={label}
-      placeholder={label}
-      size="xs"
-      w={search ? 160 : 104}
-      leftSection={search ? <Search size={14} aria-hidden /> : undefined}
-      value={typed}
-      onChange={(event) => {
-        setTyped(event.currentTarget.value);
-        later(event.currentTarget.value);
-      }}
-    />
-  );
 }
 
 function Found({ tasks }: { tasks: readonly Task[] }) {

@@ -1,8 +1,6 @@
-import { Anchor, Badge, Button, Checkbox, Group, Menu, NativeSelect, SegmentedControl, Table, Text, TextInput } from '@mantine/core';
-import { useDebouncedCallback } from '@mantine/hooks';
+import { Anchor, Badge, Button, Checkbox, Group, Menu, NativeSelect, SegmentedControl, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Boxes, ChevronDown, Play, Plus, Search } from 'lucide-react';
-import { useState } from 'react';
+import { Boxes, ChevronDown, Play, Plus } from 'lucide-react';
 import { Link, useNavigate } from 'react-router';
 import { contains, type Item, newest, type Term } from '../api/workflows';
 import { useMe } from '../frame/me-context';
@@ -15,6 +13,7 @@ import { PageView } from '../ui/page';
 import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
 import { DataTable, Row } from '../ui/table';
+import { TextFilter } from '../ui/text-filter';
 import { type DocumentKind, type Kind, kindSays, kindWord } from './document';
 import { KindIcon } from './mark';
 import { workflowQueries } from './query';
@@ -52,8 +51,8 @@ export default function Library() {
               { value: 'component', label: 'Components' },
             ]}
           />
-          <Typed label="Name" value={filters.q} onChange={(q) => change({ q })} search />
-          <Typed label="Tag" value={filters.tag} onChange={(tag) => change({ tag })} />
+          <TextFilter label="Name" value={filters.q} onChange={(q) => change({ q })} search />
+          <TextFilter label="Tag" value={filters.tag} onChange={(tag) => change({ tag })} />
           {what === 'component' ? (
             <NativeSelect
               aria-label="Kind"
@@ -205,30 +204,5 @@ function New({ workspace }: { workspace: string | undefined }) {
         New workflow
       </Button>
     </Group>
-  );
-}
-
-/** A filter that is typed, and asked for once the typing pauses. */
-export function Typed({ label, value, onChange, search = false }: { label: string; value: string; onChange: (value: string) => void; search?: boolean }) {
-  const [typed, setTyped] = useState(value);
-  const [shown, setShown] = useState(value);
-  if (shown !== value) {
-    setShown(value);
-    setTyped(value);
-  }
-  const later = useDebouncedCallback(onChange, 300);
-  return (
-    <TextInput
-      aria-label={label}
-      placeholder={label}
-      size="xs"
-      w={search ? 170 : 110}
-      leftSection={search ? <Search size={14} aria-hidden /> : undefined}
-      value={typed}
-      onChange={(e) => {
-        setTyped(e.currentTarget.value);
-        later(e.currentTarget.value);
-      }}
-    />
   );
 }

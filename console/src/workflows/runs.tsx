@@ -15,7 +15,7 @@ import { PageView } from '../ui/page';
 import { Paging } from '../ui/paging';
 import { Panel } from '../ui/panel';
 import { DataTable, Row } from '../ui/table';
-import { Typed } from './library';
+import { TextFilter } from '../ui/text-filter';
 import { PhaseMark } from './mark';
 import { workflowQueries } from './query';
 import { duration, isFinal, time } from './run';
@@ -54,8 +54,8 @@ export default function Runs() {
       <Panel padded={false}>
         <Group p="sm" gap="sm" align="center">
           <SegmentedControl aria-label="State" size="xs" value={filters.state} onChange={(state) => change({ state })} data={[...states]} />
-          <Typed label="Workflow" value={filters.workflow} onChange={(workflow) => change({ workflow })} search />
-          <Typed label="Description" value={filters.words} onChange={(words) => change({ words })} />
+          <TextFilter label="Workflow" value={filters.workflow} onChange={(workflow) => change({ workflow })} search />
+          <TextFilter label="Description" value={filters.words} onChange={(words) => change({ words })} />
           <NativeSelect
             aria-label="Workspace"
             size="xs"
