@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -80,10 +79,4 @@ func within(t testing.TB, limit time.Duration, what string, is func() bool) {
 		}
 		<-time.After(pause)
 	}
-}
-
-// tail is the end of a long text.
-func tail(text []byte, lines int) []byte {
-	all := bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
-	return bytes.Join(all[max(0, len(all)-lines):], []byte("\n"))
 }

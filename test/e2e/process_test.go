@@ -132,9 +132,13 @@ func (s *process) output() string {
 	return strings.Join(s.said, "\n")
 }
 
+// logs is the end of the log, without what went well.
 func (s *process) logs() []byte {
 	text, _ := os.ReadFile(s.log)
-	return tail(text, 60)
+	lines := slices.DeleteFunc(bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n")), func(line []byte) bool {
+		return bytes.Contains(line, []byte("level=INFO msg=request ")) // those that a story waits with would hide the rest
+	})
+	return bytes.Join(lines[max(0, len(lines)-60):], []byte("\n"))
 }
 
 // kill ends it as a power cut does. One that has ended already is left alone.

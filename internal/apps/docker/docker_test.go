@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -388,6 +389,17 @@ func TestRefusals(t *testing.T) {
 	s.Image = "127.0.0.1:1/no/such:image"
 	if err := fetching.Prepare(t.Context(), s, nil); err == nil || fault.Is(err, fault.Unavailable) {
 		t.Errorf("a registry that is away: %v", err)
+	}
+}
+
+// A subnet that leads somewhere already, as this machine's own here, is given to nobody.
+func TestSubnetsInUse(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.Pool = netip.MustParsePrefix("127.77.0.0/24") })
+	s := specFor("serve")
+	s.ID, s.OwnerID = uuid.NewString(), "owner"
+	if _, err := b.Start(t.Context(), s, nil); !fault.Is(err, fault.Exhausted) {
+		t.Errorf("got %v, want that no network is left", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strconv"
 
@@ -92,13 +93,23 @@ func subnet(pool netip.Prefix, n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(a), subnetBits)
 }
 
-// subnets are those that the engine has given away.
+// subnets are those that the engine has given away, and those that this machine has addresses in: a
+// second bridge of the same subnet, which another engine left behind, would lead the traffic away.
 func (d *Driver) subnets(ctx context.Context) ([]netip.Prefix, error) {
 	list, err := d.engine.NetworkList(ctx, client.NetworkListOptions{})
 	if err != nil {
 		return nil, plain(err, "list the networks")
 	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of this machine: %w", err)
+	}
 	var taken []netip.Prefix
+	for _, a := range addresses {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			taken = append(taken, p)
+		}
+	}
 	for _, n := range list.Items {
 		for _, c := range n.IPAM.Config {
 			if c.Subnet.IsValid() {

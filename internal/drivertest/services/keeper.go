@@ -23,10 +23,11 @@ import (
 // ends, panics or is killed. Then whatever runs is ended, and the folder goes. It makes the folder
 // too: a starter that is killed in between would leave one that nobody knows of.
 const keeperScript = `
-dir=$1 signal=$2 pid=
+dir=$1 signal=$2 farewell=$3 pid=
 stop() {
 	trap '' TERM INT HUP
 	if [ -n "$pid" ]; then
+		(eval "$farewell") >>"$dir/log" 2>&1
 		kill -s "$signal" "$pid" 2>/dev/null
 		kill -s TERM 0
 		wait
@@ -85,6 +86,8 @@ type recipe struct {
 	name string
 	// stop is the name of the signal that ends it at once and tidily.
 	stop string
+	// farewell is what the shell does before that, in the server's folder.
+	farewell string
 	// asUser runs it as somebody else when we are root, which it refuses to be run by.
 	asUser string
 	env    []string
@@ -93,7 +96,7 @@ type recipe struct {
 	prepare func(dir string) (command []string, err error)
 	// command listens on the loopback port.
 	command func(dir string, port int) []string
-	url     func(port int) string
+	url     func(dir string, port int) string
 	// ready asks the server for a sign of life.
 	ready func(ctx context.Context, url string) error
 }
@@ -124,7 +127,7 @@ func (r recipe) keep() (*Server, error) {
 	}
 	dir := filepath.Join(os.TempDir(), "lodge-"+r.name+"-"+rand.Text()[:10])
 	// Its life is the pipe's and no context's.
-	keeper := exec.CommandContext(context.Background(), "sh", "-c", keeperScript, "keeper", dir, r.stop)
+	keeper := exec.CommandContext(context.Background(), "sh", "-c", keeperScript, "keeper", dir, r.stop, r.farewell)
 	keeper.Dir = os.TempDir()
 	keeper.Env = append(keeper.Environ(), r.env...)
 	// A group of its own: a Ctrl-C is for the tests, the keeper tidies up after them.
@@ -172,7 +175,7 @@ func (r recipe) bringUp(ctx context.Context, s *Server) error {
 		if err != nil {
 			return err
 		}
-		s.URL = r.url(port)
+		s.URL = r.url(s.dir, port)
 		err = s.run(ctx, "exec "+quoted(r.command(s.dir, port)), func() error { return r.ready(ctx, s.URL) })
 		if !errors.Is(err, errExited) {
 			return err

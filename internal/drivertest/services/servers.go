@@ -60,7 +60,7 @@ func StartPostgres(ctx context.Context) (*Server, error) {
 				"-c", "shared_buffers=64MB", "-c", "deadlock_timeout=100ms", "-c", "timezone=UTC", "-c", "log_timezone=UTC",
 			}
 		},
-		url: func(port int) string {
+		url: func(_ string, port int) string {
 			return fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?sslmode=disable", password, port)
 		},
 		ready: func(ctx context.Context, url string) error { return ping(ctx, "pgx", url) },
@@ -99,7 +99,7 @@ func StartMariaDB(ctx context.Context) (*Server, error) {
 				"--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--performance-schema=OFF",
 			}
 		},
-		url: func(port int) string {
+		url: func(_ string, port int) string {
 			return fmt.Sprintf("mysql://lodge:%s@127.0.0.1:%d/mysql", password, port)
 		},
 		ready: func(ctx context.Context, url string) error {
@@ -121,17 +121,20 @@ func StartDocker(ctx context.Context) (*Server, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("dockerd needs root: " + dockerHowto)
 	}
-	socket := func(port int) string { return filepath.Join(os.TempDir(), "lodge-docker-"+strconv.Itoa(port)+".sock") }
+	address := func(dir string) string { return "unix://" + filepath.Join(dir, "s") }
 	return recipe{
 		name: "docker", stop: "TERM",
-		prepare: func(string) ([]string, error) { return nil, nil },
-		command: func(dir string, port int) []string {
+		// The engine would leave the bridges and the firewall's rules of its networks to the machine.
+		farewell: "docker -H unix://$PWD/s ps -aq | xargs -r docker -H unix://$PWD/s rm -f; docker -H unix://$PWD/s network prune -f",
+		prepare:  func(string) ([]string, error) { return nil, nil },
+		command: func(dir string, _ int) []string {
 			return []string{
-				server, "-H", "unix://" + socket(port), "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+				// Its containerd writes its stacks there when it is slow to start.
+				"env", "TMPDIR=" + dir, server, "-H", address(dir), "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 				"-p", filepath.Join(dir, "docker.pid"), "--bridge=none", "--log-level=warn",
 			}
 		},
-		url: func(port int) string { return "unix://" + socket(port) },
+		url: func(dir string, _ int) string { return address(dir) },
 		ready: func(ctx context.Context, url string) error {
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(url, "unix://"))
@@ -180,7 +183,7 @@ func StartS3(ctx context.Context) (*Server, error) {
 				"--health", "/health", "posix", "--sidecar", filepath.Join(dir, "meta"), filepath.Join(dir, "data"),
 			}
 		},
-		url: func(port int) string {
+		url: func(_ string, port int) string {
 			return fmt.Sprintf("http://%s:%s@%s/?region=%s", access, secret, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), region)
 		},
 		ready: healthy,

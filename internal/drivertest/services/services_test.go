@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/moby/client"
+
 	"lodge/internal/drivertest/services"
 )
 
@@ -47,7 +49,7 @@ func TestEachTestGetsItsOwn(t *testing.T) {
 func TestStopLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(context.Context) (*services.Server, error){
-		"postgres": services.StartPostgres, "mariadb": services.StartMariaDB, "s3": services.StartS3,
+		"postgres": services.StartPostgres, "mariadb": services.StartMariaDB, "s3": services.StartS3, "docker": services.StartDocker,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,6 +73,34 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
+// A bridge that an engine leaves behind would lead another engine's traffic away.
+func TestNetworksGoWithTheEngine(t *testing.T) {
+	t.Parallel()
+	s, err := services.StartDocker(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := client.New(client.WithHost(s.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := engine.NetworkCreate(t.Context(), "stays", client.NetworkCreateOptions{Driver: "bridge", Options: map[string]string{
+		"com.docker.network.bridge.name": "lodge-stays",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.InterfaceByName("lodge-stays"); err != nil {
+		t.Errorf("network %s: %v", made.ID, err)
+	}
+	if err := errors.Join(engine.Close(), s.Stop()); err != nil {
+		t.Error(err)
+	}
+	if left, err := net.InterfaceByName("lodge-stays"); err == nil {
+		t.Errorf("the engine left %+v", left)
+	}
+}
+
 // The starter is killed in the worst way, and its server and folder go all the same.
 func TestKilledStarterLeavesNothing(t *testing.T) {
 	t.Parallel()
@@ -79,7 +109,7 @@ func TestKilledStarterLeavesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			temp := temporary(t)
 			cmd := exec.CommandContext(t.Context(), program, "sh", "-c", "echo $"+services.PostgresVariable+"; exec sleep 600")
-			cmd.Env = append(cmd.Environ(), "TMPDIR="+temp)
+			cmd.Env = alone(temp)
 			cmd.Stderr = t.Output()
 			out, err := cmd.StdoutPipe()
 			if err != nil {
@@ -128,7 +158,11 @@ func listens(t *testing.T, address string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.DialTimeout("tcp", u.Host, time.Second)
+	network, at := "tcp", u.Host
+	if u.Scheme == "unix" {
+		network, at = u.Scheme, u.Path
+	}
+	c, err := net.DialTimeout(network, at, time.Second)
 	if err != nil {
 		return false
 	}
@@ -152,7 +186,7 @@ func TestKilledEarlyLeavesNothing(t *testing.T) {
 	t.Parallel()
 	program, temp := build(t), temporary(t)
 	cmd := exec.CommandContext(t.Context(), program, "true")
-	cmd.Env = append(cmd.Environ(), "TMPDIR="+temp)
+	cmd.Env = alone(temp)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +209,16 @@ func TestKilledEarlyLeavesNothing(t *testing.T) {
 		}
 	})
 	until(t, "the folders go", func() bool { return files("*") == 0 })
+}
+
+// alone is the environment without servers that run already, which would be used.
+func alone(temp string) (env []string) {
+	for _, one := range os.Environ() {
+		if !strings.HasPrefix(one, "LODGE_TEST_") {
+			env = append(env, one)
+		}
+	}
+	return append(env, "TMPDIR="+temp)
 }
 
 // build makes the program withservices.

@@ -1,5 +1,6 @@
-// Command withservices starts a PostgreSQL, a MariaDB and an S3-compatible server, runs
-// the command given with their addresses in its environment, and stops them again.
+// Command withservices starts a PostgreSQL, a MariaDB, an S3-compatible server and a Docker
+// engine, runs the command given with their addresses in its environment, and stops them
+// again. Those that the environment names already are left to whoever runs them.
 //
 //	withservices go test ./...
 package main
@@ -41,6 +42,7 @@ func run(args []string) (code int, err error) {
 		{services.PostgresVariable, services.StartPostgres},
 		{services.MariaDBVariable, services.StartMariaDB},
 		{services.S3Variable, services.StartS3},
+		{services.DockerVariable, services.StartDocker},
 	}
 	servers := make([]*services.Server, len(starts))
 	defer func() {
@@ -56,6 +58,9 @@ func run(args []string) (code int, err error) {
 	}()
 	starting, startCtx := errgroup.WithContext(ctx)
 	for i, s := range starts {
+		if os.Getenv(s.variable) != "" {
+			continue
+		}
 		starting.Go(func() (err error) {
 			servers[i], err = s.start(startCtx)
 			return err
@@ -68,7 +73,9 @@ func run(args []string) (code int, err error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = os.Environ()
 	for i, s := range starts {
-		cmd.Env = append(cmd.Env, s.variable+"="+servers[i].URL)
+		if servers[i] != nil {
+			cmd.Env = append(cmd.Env, s.variable+"="+servers[i].URL)
+		}
 	}
 	// Were we killed, the command goes too. The kernel watches the thread that starts it.
 	runtime.LockOSThread()
