@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lodge/internal/apps"
 	"lodge/internal/fault"
 )
@@ -82,6 +84,37 @@ func (d *Driver) write(r record) error {
 		return err
 	}
 	return os.Rename(fresh, d.path(r.ID, recordFile))
+}
+
+// rewrite keeps a record in the place of another one: what was stopped meanwhile stays without.
+func (d *Driver) rewrite(r record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	fresh, err := os.CreateTemp(d.path(r.ID, ""), recordFile+".*")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(fresh.Name()) }()
+	_, err = fresh.Write(text)
+	if err := errors.Join(err, fresh.Close()); err != nil {
+		return err
+	}
+	err = unix.Renameat2(unix.AT_FDCWD, fresh.Name(), unix.AT_FDCWD, d.path(r.ID, recordFile), unix.RENAME_EXCHANGE)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS): // a file system that cannot do that
+		if _, err := os.Stat(d.path(r.ID, recordFile)); err != nil {
+			return nil
+		}
+		return os.Rename(fresh.Name(), d.path(r.ID, recordFile))
+	}
+	return err
 }
 
 // find reads an instance's record and looks whether it still runs. Without a record it looks for a

@@ -90,10 +90,8 @@ func (d *Driver) waiting(id string, pid int) *process {
 // ended writes down how an instance ended, and tells those who watch.
 func (d *Driver) ended(r record, exit *apps.Exit, p *process) {
 	r.Exit = exit
-	if _, err := os.Stat(d.path(r.ID, recordFile)); err == nil {
-		if err := d.write(r); err != nil {
-			d.log.Warn("the end of a process could not be written down", "session", r.ID, "error", err)
-		}
+	if err := d.rewrite(r); err != nil {
+		d.log.Warn("the end of a process could not be written down", "session", r.ID, "error", err)
 	}
 	d.mu.Lock()
 	if d.known[r.ID] == p {
