@@ -13,7 +13,7 @@ import (
 // line here. Parts (results and its like) stand on the same level, so they never import one another.
 var level = map[string]int{
 	"internal/fault": 0, "internal/secret": 0, "internal/spelling": 0, "console": 0, "examples/building": 0,
-	"internal/httpapi": 1, "internal/database": 1, "internal/bus": 1, "internal/objects": 1, "internal/client": 1,
+	"internal/httpapi": 1, "internal/database": 1, "internal/bus": 1, "internal/objects": 1, "internal/client": 1, "internal/cluster": 1,
 	"internal/results/hub": 2, "internal/results/hubsim": 2, "internal/objects/s3": 2,
 	"internal/fleet/fastapi": 2, "internal/fleet/live": 2, "internal/fleet/rosbridge": 2, "internal/fleet/simulator": 2, "internal/fleet/adapter": 2,
 	"internal/work":           2,
