@@ -60,8 +60,10 @@ func open() error {
 		Timeout:   20 * time.Second,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
 	}
-	if err := image(testApp, "lodge/internal/drivertest/testapp", "testapp", "/bin/testapp", "10001"); err != nil {
-		return err
+	for name, source := range map[string]string{testApp: "lodge/internal/drivertest/testapp", demoApp: "lodge/examples/apps/demo"} {
+		if err := image(name, source, "app", "/bin/app", "10001"); err != nil {
+			return err
+		}
 	}
 	return image("img:latest", "./testdata/run", "run") // which Lodge's golden files name
 }
