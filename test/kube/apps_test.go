@@ -251,7 +251,8 @@ func TestAppVolumes(t *testing.T) {
 	b.do(http.MethodPost, b.path("", "persistentvolumeclaims"), "{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}", nil)
 	with := func(s *apps.Spec) {
 		s.Volumes = []apps.Volume{
-			{Name: "home", Path: "/home/user", Per: "user", Size: 1 << 20}, {Name: "scratch", Path: "/scratch", Per: "session", Size: 1 << 20},
+			{Name: "home", Path: "/home/user", Per: "user", Size: 1 << 20},
+			{Name: "scratch", Path: "/scratch", Per: "session", Size: 1 << 20},
 			{Name: "data", Path: "/data", Source: "claim:data", ReadOnly: true},
 		}
 	}

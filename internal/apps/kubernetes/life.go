@@ -36,7 +36,7 @@ func (d *Driver) find(ctx context.Context, id string) (*corev1.Pod, error) {
 		return nil, plain(ctx, err, "look for the pod")
 	}
 	for _, p := range list {
-		if !going(p) || !over(p) {
+		if !removed(p) {
 			return p, nil
 		}
 	}
@@ -60,7 +60,7 @@ func (d *Driver) List(ctx context.Context) ([]apps.Instance, error) {
 	}
 	var all []apps.Instance
 	for _, p := range list {
-		if inst, err := instance(p); err == nil {
+		if inst, err := instance(p); err == nil && !removed(p) {
 			all = append(all, inst)
 		}
 	}

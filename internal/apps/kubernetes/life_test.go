@@ -62,6 +62,55 @@ func TestOneStart(t *testing.T) {
 	}
 }
 
+// A pod that somebody removes is there while it runs, gone once it has ended, and out of the way of
+// the next one only then.
+func TestAPodThatGoes(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.linger = true
+	d := s.driver()
+	spec := specFor("11111111-0000")
+	_, err := d.Start(t.Context(), spec, nil)
+	must(t, err)
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.driver().Stop(t.Context(), spec.ID, 1, time.Second) }()
+	eventually(t, "the pod goes", func() bool {
+		p, err := d.find(t.Context(), spec.ID)
+		return err == nil && going(p)
+	})
+	if inst, err := d.Look(t.Context(), spec.ID); err != nil || inst.Address == "" {
+		t.Errorf("while it runs Look = %+v, %v", inst, err)
+	}
+	s.all(ends(0, "Completed"))
+	if _, err := d.Look(t.Context(), spec.ID); !fault.Is(err, fault.Missing) {
+		t.Errorf("when it has ended Look = %v", err)
+	}
+	if list, err := d.List(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("when it has ended List = %v, %v", list, err)
+	}
+	again := make(chan error, 1)
+	go func() {
+		next := spec
+		next.Run = 2
+		inst, err := d.Start(t.Context(), next, nil)
+		if err == nil && inst.Run != 2 {
+			t.Errorf("the next start = %+v", inst)
+		}
+		again <- err
+	}()
+	select {
+	case err := <-again:
+		t.Errorf("the next start did not wait: %v", err)
+	case err := <-stopped:
+		t.Errorf("the stop did not wait: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	s.change(func() { s.linger = false })
+	s.clear()
+	must(t, <-stopped)
+	must(t, <-again)
+}
+
 func TestWhatIsNotOurs(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

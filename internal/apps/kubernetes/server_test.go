@@ -42,6 +42,8 @@ type server struct {
 	refuse func(r *http.Request) (code int, reason metav1.StatusReason, message string)
 	// answers are for paths that are no resource.
 	answers map[string]string
+	// linger has pods that are deleted stay until clear.
+	linger bool
 	// denied are rights that Lodge lacks, as "verb resource".
 	denied []string
 }
@@ -194,6 +196,12 @@ func (s *server) object(w http.ResponseWriter, r *http.Request) {
 		if o.Preconditions != nil && *o.Preconditions.UID != known.GetUID() {
 			fail(w, 409, metav1.StatusReasonConflict, "another")
 			return
+		}
+		if s.linger && resource == "pods" {
+			known = known.DeepCopy()
+			known.SetDeletionTimestamp(&metav1.Time{Time: time.Now()})
+			s.keep(resource, known, "MODIFIED")
+			break
 		}
 		delete(s.objects, key)
 		s.tell(resource, known, "DELETED")

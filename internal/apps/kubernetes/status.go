@@ -37,6 +37,10 @@ func running(p *corev1.Pod) bool { return own(p).State.Running != nil && !over(p
 // going says whether somebody removes it.
 func going(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }
 
+// removed says whether what somebody removes has ended, and is as good as gone: how it ended is then
+// their doing, and not the app's.
+func removed(p *corev1.Pod) bool { return going(p) && over(p) }
+
 func runOf(p *corev1.Pod) (int64, error) { return strconv.ParseInt(p.Labels[labelRun], 10, 64) }
 
 // instance reads what the cluster says of a pod of ours.
