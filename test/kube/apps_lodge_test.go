@@ -10,12 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -353,4 +355,178 @@ func TestLodgeRunsAppsHere(t *testing.T) {
 	equal(t, "pods at the end", l.count("", "pods"), 0)
 	equal(t, "policies at the end", l.count("networking.k8s.io", "networkpolicies"), 0)
 	equal(t, "people's volumes", l.count("", "persistentvolumeclaims"), 2)
+}
+
+// cable is the way to the API server, which can be cut.
+type cable struct {
+	address string
+	mu      sync.Mutex
+	cut     bool
+	open    map[net.Conn]bool
+}
+
+func newCable(t testing.TB, to string) *cable {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cable{address: listener.Addr().String(), open: map[net.Conn]bool{}}
+	t.Cleanup(func() {
+		_ = listener.Close()
+		c.set(true)
+	})
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil || !c.add(near, far) {
+				_ = near.Close()
+				continue
+			}
+			for from, into := range map[net.Conn]net.Conn{near: far, far: near} {
+				go func() {
+					_, _ = io.Copy(into, from)
+					_, _ = into.Close(), from.Close()
+				}()
+			}
+		}
+	}()
+	return c
+}
+
+func (c *cable) add(both ...net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, one := range both {
+		c.open[one] = true
+		if c.cut {
+			_ = one.Close()
+		}
+	}
+	return !c.cut
+}
+
+func (c *cable) set(cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut = cut
+	for one := range c.open {
+		if cut {
+			_ = one.Close()
+			delete(c.open, one)
+		}
+	}
+}
+
+// The cluster's API server is away: apps that run answer all the same, a launch says why it waits, and
+// all goes on by itself once the server is back.
+func TestTheClusterIsAway(t *testing.T) {
+	t.Parallel()
+	s := newAppSite(t)
+	server := strings.TrimPrefix(address, "https://")
+	way := newCable(t, server)
+	text, err := os.ReadFile(s.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, _, _ := strings.Cut(server, ":")
+	text = bytes.Replace(text, []byte(`"`+address+`"`), []byte(fmt.Sprintf(`"https://%s", tls-server-name: %q`, way.address, node)), 1)
+	if err := os.WriteFile(s.kubeconfig, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := newLodge(t, s)
+	l.start()
+	ana, ben := person{l, "ana"}, person{l, "ben"}
+	anas := ana.until(ana.launch("demo").ID, "ready")
+	before, _ := l.pods(anas.ID)
+
+	way.set(true)
+	if code, text := ana.ask(http.MethodGet, anas.host()+"/files", "", nil); code != 200 {
+		t.Errorf("while the cluster is away: %d %s", code, text)
+	}
+	id := ben.launch("demo").ID
+	eventually(t, "ben is told", func() bool {
+		return strings.Contains(ben.read(http.MethodGet, "/api/v1/app-sessions/"+id, "").Message, "does not answer")
+	})
+	contains(t, "doctor", l.doctor(), "check kubernetes.kubeconfig")
+	equal(t, "ana's app session", ana.read(http.MethodGet, "/api/v1/app-sessions/"+anas.ID, "").State, "ready")
+
+	way.set(false)
+	ben.until(id, "ready")
+	after, _ := l.pods(anas.ID)
+	equal(t, "ana's pods", fmt.Sprint(after), fmt.Sprint(before))
+	// Deaths are heard of again.
+	_, names := l.pods(anas.ID)
+	l.do(http.MethodDelete, l.path("", "pods", names[0]), nil, nil)
+	equal(t, "the cause", ana.until(anas.ID, "failed").Cause, "lost")
+}
+
+// Killed again and again in the middle of launches and stops, Lodge ends up with what its rows say:
+// nothing twice, and nothing that nobody knows of.
+func TestLodgeIsKilledInTheMiddle(t *testing.T) {
+	t.Parallel()
+	l := newLodge(t, newAppSite(t))
+	people := make([]person, 6)
+	for i := range people {
+		people[i] = person{l, fmt.Sprintf("user%d", i)}
+	}
+	sessions := func(p person) (all []appSession) {
+		code, text := p.ask(http.MethodGet, "/api/v1/app-sessions", "", nil)
+		var page struct {
+			Items []appSession `json:"items"`
+		}
+		if code != 200 || json.Unmarshal([]byte(text), &page) != nil {
+			return nil
+		}
+		return page.Items
+	}
+	for round := range 4 {
+		l.start()
+		var busy sync.WaitGroup
+		for i, p := range people {
+			busy.Go(func() {
+				if list := sessions(p); (i+round)%3 == 0 && len(list) > 0 {
+					p.ask(http.MethodDelete, "/api/v1/app-sessions/"+list[0].ID, "", nil)
+				}
+				p.ask(http.MethodPost, "/api/v1/apps/demo/sessions", "", nil)
+			})
+		}
+		<-time.After(time.Duration(200+rand.IntN(2500)) * time.Millisecond) // into the middle of it
+		l.kill()
+		busy.Wait()
+	}
+	l.start()
+	eventually(t, "everybody's app session has settled, with a pod each for those that are ready", func() bool {
+		ready := 0
+		for _, p := range people {
+			for _, s := range sessions(p) {
+				uids, _ := l.pods(s.ID)
+				switch {
+				case s.State == "ready" && len(uids) == 1:
+					ready++
+				case s.State == "ready", len(uids) > 0, s.State != "stopped" && s.State != "failed":
+					return false
+				}
+			}
+		}
+		return ready > 0 && l.count("", "pods") == ready && l.count("networking.k8s.io", "networkpolicies") == ready
+	})
+	for _, p := range people {
+		for _, s := range sessions(p) {
+			t.Logf("%s: %s %s", p.name, s.State, s.Cause)
+			if s.State == "failed" {
+				t.Errorf("%s's app session failed: %s: %s", p.name, s.Cause, s.Message)
+			}
+			if s.State != "ready" {
+				continue
+			}
+			if code, text := p.ask(http.MethodGet, s.host()+"/files", "", nil); code != 200 {
+				t.Errorf("%s: %d %s", p.name, code, text)
+			}
+		}
+	}
 }
