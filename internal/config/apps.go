@@ -244,6 +244,19 @@ func (l *loader) validateDrivers(list []apps.App) {
 		case driver != "process" && a.Image == "":
 			l.fail("%s: app %s: the %s driver needs an image", l.place("apps.catalogue"), a.ID, driver)
 		}
+		l.validateSources(a, cmp.Or(a.Driver, l.Apps.Driver) == "kubernetes")
+	}
+}
+
+// validateSources looks whether volumes come from where an app's driver can take them.
+func (l *loader) validateSources(a apps.App, onCluster bool) {
+	for _, v := range a.Volumes {
+		switch _, claim := v.Claim(); {
+		case claim && !onCluster:
+			l.fail("%s: app %s: volume %s: claims are for the kubernetes driver; give the path of a folder", l.place("apps.catalogue"), a.ID, v.Name)
+		case v.Source != "" && !claim && onCluster:
+			l.fail("%s: app %s: volume %s: pods have no folders of a machine; name a claim as its source, claim:NAME", l.place("apps.catalogue"), a.ID, v.Name)
+		}
 	}
 }
 
