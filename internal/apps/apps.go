@@ -107,6 +107,8 @@ type Config struct {
 	// AccountIssuer is whose people have names that nobody else can take, so that an entry may list them
 	// by name; "" is nobody's.
 	AccountIssuer string
+	// JupyterHub says whether app sessions are also served by JupyterHub's API.
+	JupyterHub bool
 	// Changed hears of every change that a live view may want to show. It must not block.
 	Changed func(topic string)
 }
@@ -151,7 +153,9 @@ type Service struct {
 	access   *access.Service
 	audit    *audit.Log
 	identity *identity.Service
-	drivers  map[string]Driver
+	// addPerson makes somebody known before their first login; nil if that cannot be done.
+	addPerson func(ctx context.Context, name string, admin bool) (access.User, error)
+	drivers   map[string]Driver
 	// installation marks what is ours among the drivers' instances.
 	installation string
 	sealing      cipher.AEAD
@@ -186,9 +190,11 @@ type Deps struct {
 	Access   *access.Service
 	Audit    *audit.Log
 	Identity *identity.Service
-	Registry prometheus.Registerer
-	Now      func() time.Time
-	Log      *slog.Logger
+	// AddPerson makes somebody known before their first login; nil says that this cannot be done.
+	AddPerson func(ctx context.Context, name string, admin bool) (access.User, error)
+	Registry  prometheus.Registerer
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // installationName is where the site's mark stands in site_values.
@@ -208,7 +214,7 @@ func New(ctx context.Context, cfg Config, d Deps, drivers ...Driver) (*Service, 
 	}
 	orDefault(&cfg.Driver, drivers[0].Name())
 	s := &Service{
-		cfg: cfg, store: &store{d.DB}, bus: d.Bus, queue: d.Queue, access: d.Access, audit: d.Audit, identity: d.Identity,
+		cfg: cfg, store: &store{d.DB}, bus: d.Bus, queue: d.Queue, access: d.Access, audit: d.Audit, identity: d.Identity, addPerson: d.AddPerson,
 		drivers: map[string]Driver{}, now: d.Now, log: d.Log, metrics: newMetrics(d.Registry),
 		starting: map[string]context.CancelCauseFunc{},
 	}

@@ -48,6 +48,8 @@ type Config struct {
 	SessionTTL, SessionIdle time.Duration
 	// SkipVerification believes tokens without looking at their signature. For development alone.
 	SkipVerification bool
+	// TokenScheme are paths below which clients may say "token" for "Bearer", as JupyterHub's do.
+	TokenScheme []string
 }
 
 // Issuer is one provider of tokens. It has exactly one source of keys: discovery at Issuer,

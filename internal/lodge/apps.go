@@ -2,6 +2,7 @@ package lodge
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -66,12 +67,40 @@ func openApps(ctx context.Context, p *platform) (part, error) {
 			Every: c.Cull.Every, Flush: c.Cull.Flush, RestartGrace: c.Cull.RestartGrace, KeepFailed: c.Cull.KeepFailed,
 			OrphanAfter: c.Cull.OrphanAfter, Reconcile: c.Cull.Reconcile,
 		},
-		AccountIssuer: localidp.UserIssuer,
-		Changed:       func(topic string) { p.publish("apps." + topic) },
+		AccountIssuer: localidp.UserIssuer, JupyterHub: c.JupyterHubAPI,
+		Changed: func(topic string) { p.publish("apps." + topic) },
 	}, apps.Deps{
-		DB: p.db, Bus: p.bus, Queue: p.queue, Access: p.access, Audit: p.audit, Identity: p.identity, Registry: p.metrics, Now: p.now, Log: p.log,
+		DB: p.db, Bus: p.bus, Queue: p.queue, Access: p.access, Audit: p.audit, Identity: p.identity, AddPerson: p.addPerson, Registry: p.metrics, Now: p.now, Log: p.log,
 	}, drivers...)
 	return a, err
+}
+
+// tokenScheme are the paths of the JupyterHub API, whose clients say "token" for "Bearer".
+func (p *platform) tokenScheme() []string {
+	if !p.cfg.Apps.JupyterHubAPI {
+		return nil
+	}
+	return apps.HubPaths()
+}
+
+// addPerson makes somebody known before their first login, for the context's caller. An account of
+// Lodge's own gets a password that nobody knows: lodge user passwd sets another.
+func (p *platform) addPerson(ctx context.Context, name string, admin bool) (access.User, error) {
+	if _, err := p.access.Require(ctx, "users.write", access.Site); err != nil {
+		return access.User{}, err
+	}
+	who := access.NewUser{Issuer: p.identity.HeaderIssuer(), Subject: name, Name: name, Admin: admin}
+	switch {
+	case p.provider != nil:
+		account, err := p.provider.AddUser(ctx, name, "", rand.Text())
+		if err != nil {
+			return access.User{}, err
+		}
+		who.Issuer, who.Subject, who.Name, who.Email = localidp.UserIssuer, account.Subject, account.Name, account.Email
+	case who.Issuer == "":
+		return access.User{}, fault.New(fault.Invalid, "people come to be at their first login at their provider")
+	}
+	return p.access.CreateUser(ctx, who)
 }
 
 // catalogueOf is the configuration's catalogue, or the samples.
