@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/uuid"
 	"golang.org/x/net/websocket"
 
@@ -156,6 +158,44 @@ func TestTheRequestThatTheAppGets(t *testing.T) {
 		t.Error("the app may be framed by anybody")
 	}
 	noError(t, s.waitActive(row.ID))
+}
+
+// An app that asks for it is told by a token who calls, which anybody can verify with Lodge's public
+// key, which lets nobody in, and which no client can send itself.
+func TestTheAppIsAssured(t *testing.T) {
+	t.Parallel()
+	s := mirrorSite(t, func(set *setup) {
+		set.cfg.Catalogue = []App{demo(func(a *App) { a.Identity.Assertion = true }), demo(func(a *App) { a.ID = "plain" })}
+	})
+	_, at := s.up("ana", "demo")
+	told := func(at string) string {
+		resp, text := s.ask("GET", at+"/", "ana", nil, "X-Lodge-Assertion", "evil", "x_lodge_assertion", "evil")
+		equal(t, resp.StatusCode, 200)
+		var got mirrored
+		noError(t, json.Unmarshal([]byte(text), &got))
+		if strings.Contains(text, "evil") {
+			t.Errorf("the client's own word reached the app: %s", text)
+		}
+		return got.Header.Get("X-Lodge-Assertion")
+	}
+	text := told(at)
+	equal(t, told(at), text) // signed once
+	signed, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.RS256})
+	noError(t, err)
+	var claims struct {
+		jwt.Claims
+		Name string `json:"name"`
+		IDP  string `json:"idp"`
+	}
+	noError(t, signed.Claims(testRSA().Public(), &claims))
+	noError(t, claims.Validate(jwt.Expected{Issuer: s.cfg.PublicURL, Subject: "ana", AnyAudience: jwt.Audience{"demo"}}))
+	equal(t, claims.Name+" of "+claims.IDP, "ana of header:userid")
+	equal(t, claims.Expiry.Time().Sub(claims.IssuedAt.Time()), time.Minute)
+	if resp, _ := s.ask("GET", s.cfg.PublicURL+"/api/v1/app-sessions", "", nil, "Authorization", "Bearer "+text); resp.StatusCode != 401 {
+		t.Errorf("it let somebody in: %d", resp.StatusCode)
+	}
+	_, at = s.up("ana", "plain")
+	equal(t, told(at), "")
 }
 
 // waitActive reports whether a use was seen.

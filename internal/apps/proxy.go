@@ -165,6 +165,7 @@ func (f *front) rewrite(pr *httputil.ProxyRequest) {
 	cleanCookies(h)
 	f.setForwarded(h, pr.In, p)
 	f.setIdentity(h, p)
+	f.assert(h, pr.In, p)
 	h["X-Request-Id"] = []string{httpapi.RequestID(pr.In.Context())}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // or Go would add its own

@@ -90,6 +90,7 @@ type Identity struct {
 	SessionTTL    time.Duration `key:"session_ttl" default:"12h" help:"How long a browser session lasts at most."`
 	SessionIdle   time.Duration `key:"session_idle" default:"2h" help:"How long a browser session lasts without a request."`
 	PasswordGrant bool          `key:"password_grant" default:"false" help:"Whether the embedded provider hands tokens to programs for a user name and password."`
+	Callback      string        `key:"callback" default:"/auth/callback" enum:"/auth/callback,/redirect_uri" help:"Which of Lodge's two callback addresses is named to providers; /redirect_uri is the one that clients of ServiceHub are registered with."`
 	SkipJWT       bool          `key:"skip_jwt_validation" default:"false" help:"Believe tokens without checking their signature. For development alone; warned about while on."`
 }
 

@@ -48,6 +48,9 @@ type Config struct {
 	SessionTTL, SessionIdle time.Duration
 	// SkipVerification believes tokens without looking at their signature. For development alone.
 	SkipVerification bool
+	// Callback is where providers send people back to; /auth/callback when empty. Both that and
+	// /redirect_uri are served.
+	Callback string
 	// TokenScheme are paths below which clients may say "token" for "Bearer", as JupyterHub's do.
 	TokenScheme []string
 }

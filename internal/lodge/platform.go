@@ -144,7 +144,7 @@ func (p *platform) openIdentity(ctx context.Context) error {
 		PublicURL: p.publicURL, Issuers: issuers,
 		TrustedHeader: identity.TrustedHeader{Name: c.TrustedHeader.Name, Proxies: proxies},
 		SessionTTL:    c.SessionTTL, SessionIdle: c.SessionIdle, SkipVerification: c.SkipJWT,
-		TokenScheme: p.tokenScheme(),
+		TokenScheme: p.tokenScheme(), Callback: c.Callback,
 	}, p.db, p.bus, p.access, p.audit, key, p.now, p.log)
 	return err
 }

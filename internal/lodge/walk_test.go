@@ -30,7 +30,7 @@ import (
 
 // publicRoutes are all that need no login; a part that is alone stands at the root.
 var publicRoutes = []string{
-	"GET /.well-known/jwks.json", "GET /auth/callback", "GET /auth/login", "POST /auth/logout", "GET /auth/page/{file}",
+	"GET /.well-known/jwks.json", "GET /auth/callback", "GET /redirect_uri", "POST /auth/backchannel-logout", "GET /auth/login", "POST /auth/logout", "GET /auth/page/{file}",
 	"GET /docs", "GET /docs/docs.css", "GET /docs/oauth2-redirect", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /redoc",
 	"GET /results/docs", "GET /results/docs/docs.css", "GET /results/docs/oauth2-redirect", "GET /results/healthz", "GET /results/openapi.json", "GET /results/redoc",
 	"GET /fleet/docs", "GET /fleet/docs/docs.css", "GET /fleet/docs/oauth2-redirect", "GET /fleet/openapi.json", "GET /fleet/redoc",
