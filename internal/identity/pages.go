@@ -76,7 +76,7 @@ func (s *Service) handlePageFile(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "public, max-age=3600")
-	_, err = w.Write(body) //nolint:gosec // G705: one of two files of our own
+	_, err = w.Write(body)
 	return err
 }
 
