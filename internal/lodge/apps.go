@@ -1,6 +1,7 @@
 package lodge
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -295,6 +296,7 @@ func (e *examination) apps(ctx context.Context, p *platform) {
 	}
 	for _, a := range list {
 		e.app(a)
+		e.image(ctx, a, drivers)
 	}
 }
 
@@ -312,14 +314,39 @@ func (e *examination) wildcard(ctx context.Context, public string) {
 	name := "doctor--test." + suffix
 	if _, err := net.DefaultResolver.LookupHost(ctx, name); err != nil {
 		e.add(Failure, "apps", "%s cannot be found: let *.%s lead here in the DNS, or set apps.routing to path", name, suffix)
-		return
+	} else {
+		e.add(Well, "apps", "are reached below %s, which leads somewhere", suffix)
 	}
-	e.add(Well, "apps", "are reached below %s, which leads somewhere", suffix)
 	if e.cfg.TLS.CertFile == "" {
 		return
 	}
 	if err := certificateFits(e.cfg.TLS, name); err != nil {
 		e.add(Failure, "apps", "the certificate does not hold for *.%s: browsers will refuse every app", suffix)
+	}
+}
+
+// image looks whether an app's image can be run.
+func (e *examination) image(ctx context.Context, a apps.App, drivers []apps.Driver) {
+	at := slices.IndexFunc(drivers, func(d apps.Driver) bool { return d.Name() == cmp.Or(a.Driver, e.cfg.Apps.Driver) })
+	if at < 0 || a.Image == "" {
+		return
+	}
+	engine, ok := drivers[at].(interface {
+		Examine(ctx context.Context, image string) (root bool, err error)
+	})
+	if !ok {
+		return
+	}
+	subject := "app " + string(a.ID)
+	root, err := engine.Examine(ctx, a.Image)
+	switch {
+	case fault.Is(err, fault.Unavailable): // the driver's own finding says so
+	case err != nil:
+		e.result(subject, err, "", "check its tag, or put the image there")
+	case root && a.Security.RunAs == "image" && !a.Security.AllowRoot:
+		e.add(Failure, subject, "the image %s would run as root, so it is not run: give security.run_as a number, or allow_root", a.Image)
+	default:
+		e.add(Well, subject, "the image %s can be run", a.Image)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -113,6 +115,8 @@ func TestAnotherProvider(t *testing.T) {
 
 	refusedLogins(t, l, issuer)
 
+	doctorAtTheProvider(t, issuer, address)
+
 	// Ana logs out at the desk: her other tab there and its socket end, and the provider is told who it was.
 	parted := desk.do("POST", "/auth/logout", same, "").is(200)
 	closes(atDesk)
@@ -197,5 +201,39 @@ func refusedLogins(t *testing.T, l *lodge, issuer string) {
 	a := again.page(answer)
 	if a.status != 400 {
 		t.Errorf("used twice: %d %s", a.status, a.body)
+	}
+}
+
+// doctorAtTheProvider: what a provider would refuse is told before anybody tries to log in, and by a proxy
+// that shows another time, that the clocks differ.
+func doctorAtTheProvider(t *testing.T, issuer, site string) {
+	t.Helper()
+	examine := func(issuer, secret, callback string) string {
+		t.Helper()
+		l := newLodge(t, with("LODGE_PUBLIC_URL", "http://"+site), with("LODGE_IDENTITY_CALLBACK", callback),
+			with("LODGE_IDENTITY_ISSUERS", fmt.Sprintf(`[{"issuer": %q, "client_id": "lodge", "client_secret": %q}]`, issuer, secret)))
+		var lines []string
+		for _, line := range strings.Split(l.admin("doctor").stdout, "\n") {
+			if strings.Contains(line, "issuer "+issuer) && !strings.Contains(line, "gives its keys") {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, "\n")
+	}
+	const secret, callback = "a secret between the two", "/redirect_uri"
+	equal(t, "a word about what is well", strings.Contains(examine(issuer, secret, callback), "knows us, and lets logins begin"), true)
+	if said := examine(issuer, "another secret", callback); !strings.Contains(said, "check client_id and client_secret") || strings.Contains(said, "redirect URI") || strings.Contains(said, "another secret") {
+		t.Errorf("about a wrong secret: %s", said)
+	}
+	if said := examine(issuer, secret, "/auth/callback"); !strings.Contains(said, "register the redirect URI http://"+site+"/auth/callback there") || strings.Contains(said, "client_secret") {
+		t.Errorf("about a callback that is not registered: %s", said)
+	}
+	late := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(-5*time.Minute).UTC().Format(http.TimeFormat))
+		_, _ = fmt.Fprintf(w, `{"issuer": %q, "jwks_uri": %q, "authorization_endpoint": %q, "token_endpoint": %q, "keys": []}`, "http://"+r.Host, "http://"+r.Host+"/keys", issuer+"/auth", issuer+"/token")
+	}))
+	defer late.Close()
+	if said := examine(late.URL, secret, callback); !strings.Contains(said, "its clock and ours differ by 5m") {
+		t.Errorf("about a clock that is late: %s", said)
 	}
 }
