@@ -107,6 +107,8 @@ type Config struct {
 	// AccountIssuer is whose people have names that nobody else can take, so that an entry may list them
 	// by name; "" is nobody's.
 	AccountIssuer string
+	// Contact is whom people can ask for help.
+	Contact string
 	// JupyterHub says whether app sessions are also served by JupyterHub's API.
 	JupyterHub bool
 	// Changed hears of every change that a live view may want to show. It must not block.
@@ -120,6 +122,7 @@ type CullConfig struct {
 
 func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.Routing, ByHost)
+	orDefault(&c.Contact, "an administrator of this site")
 	orDefault(&c.Hold, 10*time.Second)
 	orDefault(&c.Grace, 10*time.Second)
 	orDefault(&c.Cull.Every, 30*time.Second)

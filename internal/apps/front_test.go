@@ -365,6 +365,51 @@ func TestWhatTheStatesAnswer(t *testing.T) {
 	}
 }
 
+// Every page that refuses something says who can help; the others do not make people ask.
+func TestWhoCanHelp(t *testing.T) {
+	t.Parallel()
+	const help = "Who can help: ask &lt;Maria&gt; in room 12."
+	s := mirrorSite(t, func(set *setup) {
+		set.cfg.Contact = "ask <Maria> in room 12"
+		set.cfg.Limits.SessionsPerUser = 1
+		set.cfg.Catalogue = []App{demo(), demo(func(a *App) { a.ID = "other" }), demo(func(a *App) { a.ID, a.Image = "broken", "broken" })}
+	})
+	row, at := s.up("ana", "demo")
+	page := func(target, who string) string {
+		t.Helper()
+		_, text := s.ask("GET", target, who, nil, navigate, "navigate", "Sec-Fetch-Dest", "document", "Accept", "text/html")
+		return text
+	}
+	owner, err := s.store.owner(t.Context(), s.store.db, row.OwnerID)
+	noError(t, err)
+	host := func(app AppID) string {
+		return s.public.Scheme + "://" + s.withPort(hostLabel(app, owner.Slug, "")+"."+s.cfg.HostSuffix)
+	}
+	_, limit := s.ask("POST", host("other")+ownPath+"start", "ana", nil, navigate, "navigate", "Accept", "text/html", "Origin", host("other"))
+	_, foreign := s.ask("POST", host("other")+ownPath+"start", "ana", nil, navigate, "navigate", "Accept", "text/html", "Origin", "https://evil.example", "Sec-Fetch-Site", "")
+	for name, text := range map[string]string{
+		"another's app": page(at+"/", "ben"), "no such app": page(strings.Replace(at, "demo--", "none--", 1)+"/", "ana"),
+		"a limit": limit, "another site's form": foreign, "an odd way in": page(s.cfg.PublicURL+"/open/nothing", "ana"),
+	} {
+		if !strings.Contains(text, help) {
+			t.Errorf("%s: nobody says who can help: %s", name, text)
+		}
+	}
+	if text := page(host("other")+"/", "ana"); !strings.Contains(text, "is not running") || strings.Contains(text, "Who can help") {
+		t.Errorf("an app that is not running refuses nothing: %s", text)
+	}
+	eventually(t, "the watch has begun", func() bool {
+		s.driver.mu.Lock()
+		defer s.driver.mu.Unlock()
+		return len(s.driver.watchers) > 0
+	})
+	s.driver.die(t, row.ID)
+	s.until(row.ID, Failed)
+	if text := page(at+"/", "ana"); !strings.Contains(text, help) {
+		t.Errorf("an app that failed: %s", text)
+	}
+}
+
 func TestAHoldEnds(t *testing.T) {
 	t.Parallel()
 	s := mirrorSite(t, func(set *setup) { set.cfg.Hold = 20 * time.Millisecond })

@@ -51,6 +51,8 @@ type Config struct {
 	// Callback is where providers send people back to; /auth/callback when empty. Both that and
 	// /redirect_uri are served.
 	Callback string
+	// Contact is whom people can ask for help when a login fails.
+	Contact string
 	// TokenScheme are paths below which clients may say "token" for "Bearer", as JupyterHub's do.
 	TokenScheme []string
 }

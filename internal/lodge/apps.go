@@ -68,7 +68,7 @@ func openApps(ctx context.Context, p *platform) (part, error) {
 			Every: c.Cull.Every, Flush: c.Cull.Flush, RestartGrace: c.Cull.RestartGrace, KeepFailed: c.Cull.KeepFailed,
 			OrphanAfter: c.Cull.OrphanAfter, Reconcile: c.Cull.Reconcile,
 		},
-		AccountIssuer: localidp.UserIssuer, JupyterHub: c.JupyterHubAPI,
+		AccountIssuer: localidp.UserIssuer, JupyterHub: c.JupyterHubAPI, Contact: p.cfg.Contact,
 		Changed: func(topic string) { p.publish("apps." + topic) },
 	}, apps.Deps{
 		DB: p.db, Bus: p.bus, Queue: p.queue, Access: p.access, Audit: p.audit, Identity: p.identity, AddPerson: p.addPerson, Registry: p.metrics, Now: p.now, Log: p.log,
