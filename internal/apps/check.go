@@ -173,9 +173,6 @@ func (a App) checkWords(f *findings) {
 			f.add("identity.headers", "%q is no header that Lodge sets: %s", name, strings.Join(identityHeaders, ", "))
 		}
 	}
-	if a.Identity.Assertion {
-		f.add("identity.assertion", "is not served yet")
-	}
 	for _, origin := range a.AllowedOrigins {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
 			f.add("allowed_origins", "%q is no origin such as https://example.org", origin)

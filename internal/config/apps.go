@@ -22,6 +22,7 @@ type Apps struct {
 	DefaultApp     string        `key:"default_app" example:"jupyter" help:"The app that has the whole path space when routing is alone."`
 	Catalogue      Document      `key:"catalogue" example:"[{id: jupyter, image: registry.example.org/lab/jupyter:2026.1, port: 8888, allow: {roles: [scientist]}}]" help:"The apps; docs/apps.md explains an entry. Without any there are two samples, demo and echo, for the role app-user; [] is none."`
 	Hold           time.Duration `key:"hold" default:"10s" help:"How long a request that is not for a page waits for an app that is starting."`
+	JupyterHubAPI  bool          `key:"jupyterhub_api" default:"false" help:"Serve app sessions by JupyterHub's REST API too, under /hub/api, so that its tools work; default_app is the unnamed server."`
 	StopAppsOnExit bool          `key:"stop_apps_on_exit" default:"false" help:"Stop everybody's apps when Lodge stops, as ServiceHub did. Otherwise they run on and are adopted by the next start."`
 	Limits         AppLimits     `key:"limits"`
 	Cull           AppCull       `key:"cull"`
