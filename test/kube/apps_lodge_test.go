@@ -474,22 +474,22 @@ func TestLodgeIsKilledInTheMiddle(t *testing.T) {
 	for i := range people {
 		people[i] = person{l, fmt.Sprintf("user%d", i)}
 	}
-	sessions := func(p person) (all []appSession) {
+	sessions := func(p person) (all []appSession, ok bool) {
 		code, text := p.ask(http.MethodGet, "/api/v1/app-sessions", "", nil)
 		var page struct {
 			Items []appSession `json:"items"`
 		}
 		if code != 200 || json.Unmarshal([]byte(text), &page) != nil {
-			return nil
+			return nil, false
 		}
-		return page.Items
+		return page.Items, true
 	}
 	for round := range 4 {
 		l.start()
 		var busy sync.WaitGroup
 		for i, p := range people {
 			busy.Go(func() {
-				if list := sessions(p); (i+round)%3 == 0 && len(list) > 0 {
+				if list, _ := sessions(p); (i+round)%3 == 0 && len(list) > 0 {
 					p.ask(http.MethodDelete, "/api/v1/app-sessions/"+list[0].ID, "", nil)
 					return
 				}
@@ -504,7 +504,11 @@ func TestLodgeIsKilledInTheMiddle(t *testing.T) {
 	eventually(t, "what was begun has come to an end, with a pod each for those that are ready", func() bool {
 		ready := 0
 		for _, p := range people {
-			for _, s := range sessions(p) {
+			list, ok := sessions(p)
+			if !ok {
+				return false
+			}
+			for _, s := range list {
 				uids, _ := l.pods(s.ID)
 				switch {
 				case s.State == "failed":
@@ -516,7 +520,7 @@ func TestLodgeIsKilledInTheMiddle(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%d of %d run", ready, len(people))
+		t.Logf("%d of %d run, %d pods", ready, len(people), l.count("", "pods"))
 		return l.count("", "pods") == ready && l.count("networking.k8s.io", "networkpolicies") == ready
 	})
 	for _, p := range people {

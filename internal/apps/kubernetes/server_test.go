@@ -317,7 +317,7 @@ func (s *server) watch(w http.ResponseWriter, r *http.Request) {
 			if !ok {
 				return
 			}
-			_, _ = w.Write(append(line, '\n'))
+			_, _ = fmt.Fprintf(w, "%s\n", line)
 			w.(http.Flusher).Flush()
 		}
 	}
