@@ -117,8 +117,10 @@ func (a App) checkVolumes(f *findings) {
 		if !path.IsAbs(v.Path) || path.Clean(v.Path) != v.Path || v.Path == "/" {
 			f.add(key+".path", "%q is no clean absolute path", v.Path)
 		}
-		if v.Source != "" && (!path.IsAbs(v.Source) || path.Clean(v.Source) != v.Source) {
-			f.add(key+".source", "%q is no clean absolute path", v.Source)
+		if claim, is := v.Claim(); is && claim == "" {
+			f.add(key+".source", "names no claim")
+		} else if !is && v.Source != "" && (!path.IsAbs(v.Source) || path.Clean(v.Source) != v.Source) {
+			f.add(key+".source", "%q is neither a clean absolute path nor claim:NAME", v.Source)
 		}
 		if !slices.Contains([]string{"user", "session", "app", "shared"}, v.Per) {
 			f.add(key+".per", "is one of user, session, app, shared")

@@ -25,6 +25,7 @@ type Config struct {
 	TLS             TLS           `key:"tls"`
 	HTTP            HTTP          `key:"http"`
 	Objects         Objects       `key:"objects"`
+	Kubernetes      Kubernetes    `key:"kubernetes"`
 	Identity        Identity      `key:"identity"`
 	Audit           Audit         `key:"audit"`
 	Results         Results       `key:"results"`
@@ -64,6 +65,12 @@ type HTTP struct {
 	IdleTimeout    time.Duration `key:"idle_timeout" default:"120s" help:"How long an unused connection is kept."`
 	StallTimeout   time.Duration `key:"stall_timeout" default:"60s" help:"How long an upload or download may stand still."`
 	AccessLog      bool          `key:"access_log" default:"true" help:"Whether every request is logged."`
+}
+
+// Kubernetes is the cluster of the parts that run something on one.
+type Kubernetes struct {
+	Kubeconfig string `key:"kubeconfig" example:"/etc/lodge/kubeconfig" help:"File that says where the cluster is and how to log in, as kubectl uses it. In a pod the pod's service account is used when empty."`
+	Context    string `key:"context" example:"lab" help:"Which context of the file to use. Default: its current one."`
 }
 
 // Objects says where files are kept.

@@ -18,7 +18,9 @@ import (
 	"lodge/internal/access"
 	"lodge/internal/apps"
 	"lodge/internal/apps/docker"
+	"lodge/internal/apps/kubernetes"
 	"lodge/internal/apps/process"
+	"lodge/internal/cluster"
 	"lodge/internal/config"
 	"lodge/internal/fault"
 	"lodge/internal/httpapi"
@@ -146,24 +148,45 @@ func appDrivers(ctx context.Context, p *platform) ([]apps.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !wantsDocker(p.cfg.Apps) {
-		return []apps.Driver{plain}, nil
+	drivers := []apps.Driver{plain}
+	for _, want := range []struct {
+		name string
+		open func(p *platform, installation string) (apps.Driver, error)
+	}{{"docker", openDocker}, {"kubernetes", openKubernetes}} {
+		if !p.cfg.Apps.Uses(want.name) {
+			continue
+		}
+		d, err := want.open(p, installation)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("apps: %w", err), closeDrivers(drivers))
+		}
+		drivers = append(drivers, d)
 	}
+	return drivers, nil
+}
+
+func openDocker(p *platform, installation string) (apps.Driver, error) {
 	e := p.cfg.Apps.Docker
-	containers, err := docker.New(docker.Config{
+	return docker.New(docker.Config{
 		Host: e.Host, Installation: installation, Network: e.Network, Pool: e.Pool(), MTU: e.NetworkMTU, Publish: e.Reach == "port",
 		AllowedSources: e.AllowedSources, Pull: e.Pull, AuthFile: e.RegistryAuth.File,
 	}, p.now, p.log)
+}
+
+func openKubernetes(p *platform, installation string) (apps.Driver, error) {
+	k := p.cfg.Apps.Kubernetes
+	access, err := cluster.Place{Kubeconfig: p.cfg.Kubernetes.Kubeconfig, Context: p.cfg.Kubernetes.Context}.Access()
 	if err != nil {
 		return nil, err
 	}
-	return []apps.Driver{plain, containers}, nil
-}
-
-// wantsDocker says whether anything is to run as a container.
-func wantsDocker(c config.Apps) bool {
-	list, _ := apps.ParseCatalogue([]byte(c.Catalogue)) // which was checked
-	return c.Driver == "docker" || slices.ContainsFunc(list, func(a apps.App) bool { return a.Driver == "docker" })
+	trusted, err := config.Networks(append(slices.Clone(p.cfg.HTTP.TrustedProxies), p.cfg.Identity.TrustedHeader.Proxies...))
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.New(kubernetes.Config{
+		Access: access, Installation: installation, Namespace: k.Namespace, StorageClass: k.StorageClass, AccessMode: k.AccessMode,
+		PullSecrets: k.PullSecrets, NodeSelector: k.Nodes(), Pull: k.Pull, LodgeNamespace: k.LodgeNamespace, LodgeNetworks: k.Networks(), Trusted: trusted,
+	}, p.now, p.log)
 }
 
 // onlySamples says why nothing but Lodge's own samples may run as a process; "" if anything may. These
@@ -276,8 +299,11 @@ func (e *examination) apps(ctx context.Context, p *platform) {
 	for _, d := range drivers {
 		health, err := d.Health(ctx)
 		advice := ""
-		if d.Name() == "docker" {
+		switch d.Name() {
+		case "docker":
 			advice = "check apps.docker.host, that the engine runs, and that Lodge may use its socket"
+		case "kubernetes":
+			advice = "check kubernetes.kubeconfig, that the API server can be reached, and apps.kubernetes.namespace"
 		}
 		e.result("apps, "+d.Name()+" driver", err, "answers, version "+health.Version, advice)
 		for _, w := range health.Warnings {

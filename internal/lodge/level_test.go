@@ -13,7 +13,7 @@ import (
 // line here. Parts (results and its like) stand on the same level, so they never import one another.
 var level = map[string]int{
 	"internal/fault": 0, "internal/secret": 0, "internal/spelling": 0, "console": 0, "examples/building": 0,
-	"internal/httpapi": 1, "internal/database": 1, "internal/bus": 1, "internal/objects": 1, "internal/client": 1,
+	"internal/httpapi": 1, "internal/database": 1, "internal/bus": 1, "internal/objects": 1, "internal/client": 1, "internal/cluster": 1,
 	"internal/results/hub": 2, "internal/results/hubsim": 2, "internal/objects/s3": 2,
 	"internal/fleet/fastapi": 2, "internal/fleet/live": 2, "internal/fleet/rosbridge": 2, "internal/fleet/simulator": 2, "internal/fleet/adapter": 2,
 	"internal/work":           2,
@@ -23,7 +23,7 @@ var level = map[string]int{
 	"internal/identity": 5, "internal/identity/clilogin": 5,
 	"internal/identity/localidp": 6, "internal/results": 6, "internal/fleet": 6, "internal/workflows": 6,
 	"internal/apps/sample": 1, "examples/apps/demo": 2, "examples/apps/echo": 2,
-	"internal/apps": 6, "internal/apps/process": 7, "internal/apps/docker": 7,
+	"internal/apps": 6, "internal/apps/process": 7, "internal/apps/docker": 7, "internal/apps/kubernetes": 7,
 	"internal/workflows/local": 7,
 	"internal/config":          8, "internal/workflows/local/process": 8, "internal/workflows/local/docker": 8,
 	"internal/lodge": 9,

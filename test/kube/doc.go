@@ -13,4 +13,6 @@
 //	workflow_test.go    a workflow and what can be seen of it
 //	standin_test.go     workflows in testdata, which are Lodge's own, on the stand-in
 //	restart_test.go     what dies in the middle
+//	apps_test.go        the driver of apps
+//	apps_lodge_test.go  the built binary with apps on the cluster
 package kube
