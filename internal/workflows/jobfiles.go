@@ -58,15 +58,11 @@ func (n jobNode) podName(job uuid.UUID) string {
 
 // object reads the last Workflow that was reported of a job.
 func (s *Service) object(ctx context.Context, job uuid.UUID) (o jobObject, err error) {
-	last, err := s.store.lastEvent(ctx, s.db, job)
-	if err != nil {
+	text, err := s.LastObject(ctx, job)
+	if err != nil || text == nil {
 		return o, err
 	}
-	events, err := s.store.events(ctx, s.db, job, last-1, 1)
-	if err != nil || len(events) == 0 {
-		return o, err
-	}
-	return o, json.Unmarshal(events[0].body, &o)
+	return o, json.Unmarshal(text, &o)
 }
 
 // node finds a node of a job by its id, its name, or that of its pod.

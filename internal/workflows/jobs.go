@@ -300,6 +300,43 @@ func (s *Service) Stopping(ctx context.Context, job uuid.UUID) (bool, error) {
 	return n > 0, err
 }
 
+// Standing is where a job stands, for an engine that has it run elsewhere.
+type Standing struct {
+	Workspace          string
+	Round              int
+	Finished, Stopping bool
+}
+
+// Standing reads where a job stands, without its documents.
+func (s *Service) Standing(ctx context.Context, job uuid.UUID) (Standing, error) {
+	r, err := s.store.head(ctx, s.db, job)
+	return Standing{r.workspace, r.round, r.finished, r.stopping}, err
+}
+
+// Handed is a job that was handed to the engine.
+type Handed struct {
+	Job       uuid.UUID
+	Workspace string
+}
+
+// Handed lists the jobs that the engine has begun and that have not ended.
+func (s *Service) Handed(ctx context.Context) ([]Handed, error) {
+	return s.store.handed(ctx, s.db)
+}
+
+// LastObject is the last Workflow that was reported of a job, for its engine; nil before there is one.
+func (s *Service) LastObject(ctx context.Context, job uuid.UUID) (json.RawMessage, error) {
+	last, err := s.store.lastEvent(ctx, s.db, job)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.store.events(ctx, s.db, job, last-1, 1)
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	return events[0].body, nil
+}
+
 // findJob reads a job that the caller may do this with, without its documents.
 func (s *Service) findJob(ctx context.Context, action access.Action, id uuid.UUID) (context.Context, jobRow, error) {
 	r, err := s.store.head(ctx, s.db, id)
@@ -353,15 +390,11 @@ func (s *Service) JobObject(ctx context.Context, workspace, name string) (json.R
 	if err != nil || r.workspace != workspace {
 		return nil, errors.Join(err, missing)
 	}
-	last, err := s.store.lastEvent(ctx, s.db, id)
-	if err != nil {
-		return nil, err
+	object, err := s.LastObject(ctx, id)
+	if err == nil && object == nil {
+		err = missing
 	}
-	events, err := s.store.events(ctx, s.db, id, last-1, 1)
-	if err != nil || len(events) == 0 {
-		return nil, errors.Join(err, missing)
-	}
-	return events[0].body, nil
+	return object, err
 }
 
 // JobStatus says where a job stands.
