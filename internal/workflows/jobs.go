@@ -78,7 +78,7 @@ func (s *Service) prepare(ctx context.Context, o *Order) (spec.Findings, error) 
 
 // belongings checks the secrets and volumes that a job names against those of its workspace.
 func (s *Service) belongings(ctx context.Context, j *spec.Job) (findings spec.Findings, err error) {
-	secrets, err := s.store.secretNames(ctx, s.db, j.Workflow.Workspace)
+	secrets, err := s.secretKeys(ctx, j.Workflow.Workspace)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +249,13 @@ func (s *Service) Report(ctx context.Context, job uuid.UUID, state State) error 
 		now := s.now()
 		state.Finished = &now
 	}
+	if state.Phase.Final() && state.Object == nil && state.Message != "" {
+		object, err := s.epitaph(ctx, job, state)
+		if err != nil {
+			return err
+		}
+		state.Object = object
+	}
 	var news bool
 	err := s.db.Tx(ctx, func(tx *database.Tx) (err error) {
 		news, err = s.store.report(ctx, tx, job, state, s.now())
@@ -258,6 +265,34 @@ func (s *Service) Report(ctx context.Context, job uuid.UUID, state State) error 
 		s.tell(ctx, job)
 	}
 	return err
+}
+
+// epitaph is the Workflow of a job that its engine could not say more of than why it ended: how it
+// stood last, or as it was to be run. Readers look for the reason there.
+func (s *Service) epitaph(ctx context.Context, job uuid.UUID, state State) (json.RawMessage, error) {
+	text, err := s.LastObject(ctx, job)
+	if err == nil && text == nil {
+		var r jobRow
+		r, err = s.store.job(ctx, s.db, job)
+		text = json.RawMessage(r.manifest)
+	}
+	if fault.Is(err, fault.Missing) {
+		return nil, nil // it was deleted meanwhile
+	}
+	var object map[string]any
+	if err != nil || json.Unmarshal(text, &object) != nil || object == nil {
+		return nil, err // there is no manifest of an engine that writes none
+	}
+	status, ok := object["status"].(map[string]any)
+	if !ok {
+		status = map[string]any{}
+	}
+	status["phase"], status["message"], status["finishedAt"] = state.Phase, state.Message, state.Finished.UTC().Format(time.RFC3339Nano)
+	if status["startedAt"] == nil && state.Started != nil {
+		status["startedAt"] = state.Started.UTC().Format(time.RFC3339Nano)
+	}
+	object["status"] = status
+	return spec.Encode(object)
 }
 
 // tell wakes whoever listens to a job. They look by themselves too, now and then.
