@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"slices"
 
 	"lodge/internal/access"
 	"lodge/internal/database"
@@ -37,6 +38,10 @@ func (s *Service) FollowWorkspaces(ctx context.Context, there []Workspace) error
 	}
 	want := map[string]Workspace{}
 	for _, w := range there {
+		if !workspaceName.MatchString(w.Name) || slices.Contains(reserved, w.Name) {
+			s.log.WarnContext(ctx, "a place makes no workspace: its name has another meaning here", "name", w.Name)
+			continue
+		}
 		want[w.Name] = w
 	}
 	done, err := s.db.SiteValue(ctx, followed)

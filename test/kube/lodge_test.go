@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,9 +17,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // lodge is a server of the built binary whose jobs run on the cluster.
@@ -37,8 +41,7 @@ func startLodge(t *testing.T, env ...string) *lodge {
 	l := &lodge{t: t, dir: t.TempDir()}
 	l.env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + l.dir,
-		"LODGE_WORKFLOWS_ENGINE=argo", "LODGE_KUBERNETES_KUBECONFIG=" + filepath.Join(theSite.folder, "kubeconfig"),
-		"LODGE_LOG_LEVEL=debug",
+		"LODGE_WORKFLOWS_ENGINE=argo", "LODGE_KUBERNETES_KUBECONFIG=" + account(t), "LODGE_WORKFLOWS_FIRST_WORKSPACE=",
 	}, env...)
 	l.root = l.person("root", "--admin")
 	l.start()
@@ -58,6 +61,53 @@ func startLodge(t *testing.T, env ...string) *lodge {
 	})
 	return l
 }
+
+// account has the rights of deploy/kubernetes/rights.yaml and no others; it gives a kubeconfig.
+func account(t *testing.T) string {
+	t.Helper()
+	path, err := theAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// theAccount makes it once.
+var theAccount = sync.OnceValues(func() (string, error) {
+	c := caller{token: theSite.token}
+	text, err := os.ReadFile("../../deploy/kubernetes/rights.yaml")
+	if err != nil {
+		return "", err
+	}
+	places := map[string]string{
+		"Namespace": "/api/v1/namespaces", "ServiceAccount": "/api/v1/namespaces/lodge/serviceaccounts",
+		"ClusterRole":        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+		"ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+		"Role":               "/apis/rbac.authorization.k8s.io/v1/namespaces/lodge/roles",
+		"RoleBinding":        "/apis/rbac.authorization.k8s.io/v1/namespaces/lodge/rolebindings",
+	}
+	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var one map[string]any
+		if err := d.Decode(&one); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return "", err
+		}
+		if status, err := c.try(http.MethodPost, places[one["kind"].(string)], one, nil); err != nil && status != http.StatusConflict {
+			return "", err
+		}
+	}
+	var made struct{ Status struct{ Token string } }
+	if _, err := c.try(http.MethodPost, "/api/v1/namespaces/lodge/serviceaccounts/lodge/token", map[string]any{"spec": map[string]any{"expirationSeconds": 7200}}, &made); err != nil {
+		return "", err
+	}
+	admins, err := os.ReadFile(filepath.Join(theSite.folder, "kubeconfig"))
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(theSite.folder, "lodge.kubeconfig")
+	return path, os.WriteFile(path, bytes.ReplaceAll(admins, []byte(theSite.token), []byte(made.Status.Token)), 0o600)
+})
 
 func binary(t *testing.T) string {
 	t.Helper()
@@ -294,7 +344,7 @@ func (j running) workflow() workflow { return workflow{admin(j.l.t), j.workspace
 
 // brick writes a component that runs a script of a shell: its inputs are $1, $2 and so on, its
 // outputs are written to /tmp/NAME. Inputs that end in [] are lists.
-func brick(in, out, script string, more ...map[string]any) map[string]any {
+func brick(in, out, script string) map[string]any {
 	args, results := []any{}, []any{}
 	for _, name := range strings.Fields(in) {
 		if !strings.HasSuffix(name, "!") {

@@ -30,6 +30,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	clientset "k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"lodge/internal/fault"
 	"lodge/internal/work"
@@ -78,6 +79,7 @@ type Engine struct {
 
 // New makes the engine. It asks no server; Attach comes before Run.
 func New(cfg Config, access *rest.Config, queue *work.Queue, now func() time.Time, log *slog.Logger) (*Engine, error) {
+	klog.SetSlogLogger(log) // the client would write to standard error in a form of its own
 	objects, err := dynamic.NewForConfig(access)
 	if err != nil {
 		return nil, err

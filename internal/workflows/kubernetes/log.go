@@ -58,9 +58,10 @@ func (w *watch) follow(ctx context.Context, of origin, s step) *follower {
 		}
 		for ctx.Err() == nil {
 			// A pod that has not begun refuses, and a stream breaks when the API server goes.
-			err := w.copyLog(ctx, of, s, true)
-			if err == nil {
-				if f.whole = w.stepOver(ctx, of.namespace, s.pod); f.whole {
+			// So the end of a stream says little: what came before the end of the step is read once more.
+			if err := w.copyLog(ctx, of, s, true); err == nil && w.stepOver(ctx, of.namespace, s.pod) {
+				err := w.copyLog(ctx, of, s, false)
+				if f.whole = err == nil || apierrors.IsNotFound(err); f.whole {
 					return
 				}
 			}

@@ -76,7 +76,7 @@ func TestWorkspacesFollow(t *testing.T) {
 		_, err := maps.Get(s.ctx, "w", metav1.GetOptions{})
 		return err == nil
 	})
-	for _, c := range []*corev1.ConfigMap{workspaceMap("x", `[["a"],["b","c"]]`), workspaceMap("odd", "nonsense")} {
+	for _, c := range []*corev1.ConfigMap{workspaceMap("x", `[["a"],["b","c"]]`), workspaceMap("odd", "nonsense"), workspaceMap("default", `["a"]`), workspaceMap("site", `["a"]`), workspaceMap("with.dots", `["a"]`)} {
 		_, err := maps.Create(s.ctx, c, metav1.CreateOptions{})
 		must(t, err)
 	}

@@ -236,12 +236,12 @@ func (w *watch) find(name cache.ObjectName) (*unstructured.Unstructured, error) 
 
 // tell tells of a job that goes on, or that has just ended.
 func (w *watch) tell(ctx context.Context, t *track, job uuid.UUID, at workflows.Standing, u *unstructured.Unstructured) (time.Duration, error) {
-	if at.Stopping && text(members(u.Object, "spec"), "shutdown") == "" {
+	final, version := phaseOf(members(u.Object, "status")).Final(), u.GetResourceVersion()
+	if at.Stopping && !final && text(members(u.Object, "spec"), "shutdown") == "" {
 		if err := w.shut(ctx, at.Workspace, u.GetName()); err != nil {
 			return 0, err
 		}
 	}
-	final, version := phaseOf(members(u.Object, "status")).Final(), u.GetResourceVersion()
 	if t.recalled && version == t.version {
 		return 0, nil
 	}
