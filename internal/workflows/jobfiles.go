@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"path"
 	"strings"
 
 	"github.com/google/uuid"
@@ -111,12 +112,25 @@ func (v jobValues) file(job uuid.UUID, name string) (JobFile, error) {
 		if a.Name != name {
 			continue
 		}
-		if !strings.HasPrefix(a.S3.Key, ObjectsOf(job)) {
+		if !strings.HasPrefix(a.S3.Key, ObjectsOf(job)) || path.Clean(a.S3.Key) != a.S3.Key {
 			break
 		}
-		return JobFile{Name: a.Path, Size: a.Size, key: a.S3.Key}, nil
+		return JobFile{Name: called(a.Path, a.S3.Key), Size: a.Size, key: a.S3.Key}, nil
 	}
 	return JobFile{}, fault.New(fault.Missing, "there is no file %s", clip(name))
+}
+
+// called is what a file is called: as where it was written, if that is known, and packed if Argo has
+// packed it.
+func called(where, key string) string {
+	name := path.Base(where)
+	if where == "" {
+		name = path.Base(key)
+	}
+	if packed := ".tgz"; path.Ext(key) == packed && path.Ext(name) != packed {
+		name += packed
+	}
+	return name
 }
 
 // NodeFile finds a file that a node made, or got.
@@ -139,10 +153,10 @@ func (s *Service) NodeFile(ctx context.Context, id uuid.UUID, node, name string,
 	return n.Outputs.file(id, name)
 }
 
-// OpenFile opens a file from a byte on.
-func (s *Service) OpenFile(ctx context.Context, f JobFile) (io.ReadCloser, error) {
-	body, _, err := s.bucket.Get(ctx, f.key, 0, -1)
-	return body, err
+// OpenFile opens a file, and says how long it is: not every engine knows.
+func (s *Service) OpenFile(ctx context.Context, f JobFile) (io.ReadCloser, int64, error) {
+	body, info, err := s.bucket.Get(ctx, f.key, 0, -1)
+	return body, info.Size, err
 }
 
 // JobOutput is what a job gives: a text, or the name of a file.
@@ -170,7 +184,7 @@ func (s *Service) JobOutputs(ctx context.Context, id uuid.UUID) ([]JobOutput, jo
 		list = append(list, JobOutput{Name: p.Name, Type: spec.Parameter, Value: p.Value})
 	}
 	for _, a := range given.Artifacts {
-		list = append(list, JobOutput{Name: a.Name, Type: spec.Artifact, File: a.Path, Size: a.Size})
+		list = append(list, JobOutput{Name: a.Name, Type: spec.Artifact, File: called(a.Path, a.S3.Key), Size: a.Size})
 	}
 	return list, given, nil
 }
