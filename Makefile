@@ -59,7 +59,7 @@ screenshots: build ## every page in light, dark and phone width, to docs/screens
 	cd console && npm run --silent screenshots
 
 golden: build ## rewrite the expected outputs; read the diff before you commit
-	$(GO) test ./internal/config ./internal/httpapi -run Golden -update
+	$(GO) test ./internal/config ./internal/httpapi ./internal/apps/kubernetes -run Golden -update
 	cd console && npm run --silent generate
 
 lint: $(LINT) console/node_modules/.package-lock.json ## formatters and linters, Go and console

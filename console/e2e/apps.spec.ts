@@ -31,7 +31,7 @@ const card = (on: Page, id: string) => on.getByTestId(`app-${id}`);
 let ben: Watched;
 
 beforeAll(async () => {
-  await entry('slow', `echo warming up; sleep 2; exec ${binary} sample-app demo`, { name: 'Slow notes' });
+  await entry('slow', `echo warming up; sleep 4; exec ${binary} sample-app demo`, { name: 'Slow notes' });
   await entry('crash', 'echo reading the model; echo no such file: weights.bin; exit 3', { name: 'Crasher' });
   await entry('sizes', `exec ${binary} sample-app echo`, {
     name: 'Sizes',
@@ -235,6 +235,51 @@ describe('apps', () => {
     await page().keyboard.press('ArrowDown');
     await page().keyboard.press('Enter');
     await page().getByRole('dialog', { name: 'Start Workbench' }).waitFor();
+  });
+
+  it('have pages of their own that work by keyboard, on a phone, in the dark and for a screen reader', async () => {
+    const stop = async () => {
+      const { items } = (await site().api('GET', '/api/v1/app-sessions?app=slow&user=*')) as { items: { id: string }[] };
+      for (const one of items) await site().api('DELETE', `/api/v1/app-sessions/${one.id}`);
+    };
+    await stop();
+    await page().setViewportSize({ width: 360, height: 780 });
+    await page().emulateMedia({ colorScheme: 'dark' });
+    const press = async (name: string) => {
+      for (let i = 0; i < 10; i++) {
+        await page().keyboard.press('Tab');
+        if ((await page().evaluate(() => document.activeElement?.textContent)) === name) return page().keyboard.press('Enter');
+      }
+      throw new Error(`${name} cannot be reached by keyboard`);
+    };
+    const fits = async () => {
+      expect(await barriers(page())).toEqual([]);
+      expect(await page().evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0);
+    };
+    await page().goto(`${site().url}/open/slow`);
+    await page().getByRole('heading', { name: 'Slow notes is not running' }).waitFor();
+    await fits();
+    await press('Start');
+    await page().getByRole('heading', { name: 'Starting Slow notes' }).waitFor();
+    await fits();
+    // What is read out changes with the steps.
+    const live = page().locator('[role=status][aria-live=polite]');
+    expect(await live.textContent()).not.toBe('');
+    await press('Cancel');
+    await page().getByRole('heading', { name: /Slow notes is (not running|stopping|being stopped)/ }).waitFor();
+    await page().getByRole('heading', { name: 'Slow notes is not running' }).waitFor();
+    await press('Start');
+    await page().getByLabel('Say something').waitFor();
+
+    await page().goto(`${site().url}/open/crash`);
+    await page().getByRole('heading', { name: 'Crasher has failed' }).waitFor();
+    await page().getByText('Who can help: an administrator of this site.').waitFor();
+    await fits();
+    await press('All apps');
+    await page().waitForURL(/\/ui\/apps/);
+    await stop();
+    await page().emulateMedia({ colorScheme: 'light' });
+    await page().setViewportSize({ width: 1280, height: 860 });
   });
 
   it('work on a phone and in the dark', async () => {

@@ -158,11 +158,17 @@ describe('the fleet', () => {
     await goto('/fleet/schedules?do=new');
     const form = page().getByRole('dialog', { name: 'New schedule' });
     await form.getByText('Clean', { exact: true }).click();
-    await form.getByLabel('Zone').fill('lobby_floor');
+    await form.getByLabel('Zone', { exact: true }).fill('lobby_floor');
     await form.getByText('every weekday at 09:00').waitFor();
     expect(await barriers(page())).toEqual([]);
     await form.getByRole('button', { name: 'Schedule it' }).click();
     await row('every weekday at 09:00').waitFor();
+
+    for (const [item, sign] of [['Pause', 'attached'], ['Run again', 'detached']] as const) {
+      await row('lobby_floor').getByRole('button', { name: /^Change/ }).click();
+      await page().getByRole('menuitem', { name: item }).click();
+      await row('lobby_floor').getByText('paused', { exact: true }).waitFor({ state: sign });
+    }
 
     await row('lobby_floor').getByRole('button', { name: /^Change/ }).click();
     await page().getByRole('menuitem', { name: /Leave out/ }).click();

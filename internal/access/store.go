@@ -168,7 +168,7 @@ func insertUser(ctx context.Context, tx *database.Tx, u User) error {
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO users (id, issuer, subject, name, email, admin, disabled, created_at, seen_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		u.ID, u.Issuer, u.Subject, u.Name, u.Email, number(u.Admin), number(u.Disabled), database.Micros(u.Created), seen)
+		u.ID, u.Issuer, u.Subject, u.Name, u.Email, database.Flag(u.Admin), database.Flag(u.Disabled), database.Micros(u.Created), seen)
 	return err
 }
 
@@ -213,11 +213,4 @@ func missingRoles(ctx context.Context, q database.Querier, roles []Role) ([]Role
 // otherAdmins counts the administrators that are not disabled, without the one named.
 func otherAdmins(ctx context.Context, q database.Querier, without string) (int64, error) {
 	return count(ctx, q, "SELECT COUNT(*) FROM users WHERE admin = 1 AND disabled = 0 AND id <> ?", without)
-}
-
-func number(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

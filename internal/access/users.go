@@ -59,10 +59,10 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, int64, error
 		w.and("EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = u.id AND r.role = ?)", clean(string(f.Role), maxRole))
 	}
 	if f.Disabled != nil {
-		w.and("u.disabled = ?", number(*f.Disabled))
+		w.and("u.disabled = ?", database.Flag(*f.Disabled))
 	}
 	if f.Admin != nil {
-		w.and("u.admin = ?", number(*f.Admin))
+		w.and("u.admin = ?", database.Flag(*f.Admin))
 	}
 	total, err := count(ctx, s.db, "SELECT COUNT(*) FROM users u"+w.String(), w.args...)
 	if err != nil {
@@ -246,7 +246,7 @@ func (s *Service) applyChange(ctx context.Context, tx *database.Tx, by giver, ol
 	if err := s.checkAdminsLeft(ctx, tx, old, u); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, "UPDATE users SET admin = ?, disabled = ? WHERE id = ?", number(u.Admin), number(u.Disabled), u.ID); err != nil {
+	if _, err := tx.Exec(ctx, "UPDATE users SET admin = ?, disabled = ? WHERE id = ?", database.Flag(u.Admin), database.Flag(u.Disabled), u.ID); err != nil {
 		return fmt.Errorf("change a user: %w", err)
 	}
 	if err := removeRoles(ctx, tx, u.ID, removed); err != nil {

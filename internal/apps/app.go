@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"strings"
 	"time"
 
 	"lodge/internal/access"
@@ -77,6 +78,9 @@ type Volume struct {
 	ReadOnly bool   `json:"read_only,omitempty"`
 	Size     Size   `json:"size,omitempty"`
 }
+
+// Claim is the name of the Kubernetes claim that a source of the form claim:NAME means.
+func (v Volume) Claim() (name string, ok bool) { return strings.CutPrefix(v.Source, "claim:") }
 
 // Resources bound what one app session may use.
 type Resources struct {

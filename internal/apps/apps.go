@@ -107,6 +107,10 @@ type Config struct {
 	// AccountIssuer is whose people have names that nobody else can take, so that an entry may list them
 	// by name; "" is nobody's.
 	AccountIssuer string
+	// Contact is whom people can ask for help.
+	Contact string
+	// JupyterHub says whether app sessions are also served by JupyterHub's API.
+	JupyterHub bool
 	// Changed hears of every change that a live view may want to show. It must not block.
 	Changed func(topic string)
 }
@@ -118,6 +122,7 @@ type CullConfig struct {
 
 func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.Routing, ByHost)
+	orDefault(&c.Contact, "an administrator of this site")
 	orDefault(&c.Hold, 10*time.Second)
 	orDefault(&c.Grace, 10*time.Second)
 	orDefault(&c.Cull.Every, 30*time.Second)
@@ -151,7 +156,9 @@ type Service struct {
 	access   *access.Service
 	audit    *audit.Log
 	identity *identity.Service
-	drivers  map[string]Driver
+	// addPerson makes somebody known before their first login; nil if that cannot be done.
+	addPerson func(ctx context.Context, name string, admin bool) (access.User, error)
+	drivers   map[string]Driver
 	// installation marks what is ours among the drivers' instances.
 	installation string
 	sealing      cipher.AEAD
@@ -186,9 +193,11 @@ type Deps struct {
 	Access   *access.Service
 	Audit    *audit.Log
 	Identity *identity.Service
-	Registry prometheus.Registerer
-	Now      func() time.Time
-	Log      *slog.Logger
+	// AddPerson makes somebody known before their first login; nil says that this cannot be done.
+	AddPerson func(ctx context.Context, name string, admin bool) (access.User, error)
+	Registry  prometheus.Registerer
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // installationName is where the site's mark stands in site_values.
@@ -208,7 +217,7 @@ func New(ctx context.Context, cfg Config, d Deps, drivers ...Driver) (*Service, 
 	}
 	orDefault(&cfg.Driver, drivers[0].Name())
 	s := &Service{
-		cfg: cfg, store: &store{d.DB}, bus: d.Bus, queue: d.Queue, access: d.Access, audit: d.Audit, identity: d.Identity,
+		cfg: cfg, store: &store{d.DB}, bus: d.Bus, queue: d.Queue, access: d.Access, audit: d.Audit, identity: d.Identity, addPerson: d.AddPerson,
 		drivers: map[string]Driver{}, now: d.Now, log: d.Log, metrics: newMetrics(d.Registry),
 		starting: map[string]context.CancelCauseFunc{},
 	}

@@ -65,6 +65,8 @@ func TestWhatIsWrongWithAnEntry(t *testing.T) {
 		"root":                 {"- {id: a, image: x, security: {run_as: 0}}", "root"},
 		"unknown placeholder":  {"- {id: a, image: x, command: ['{usr}']}", "{usr}"},
 		"a volume that climbs": {"- {id: a, image: x, volumes: [{name: v, path: /a/../etc}]}", "clean absolute path"},
+		"a claim of no name":   {"- {id: a, image: x, volumes: [{name: v, path: /a, source: 'claim:'}]}", "names no claim"},
+		"a relative source":    {"- {id: a, image: x, volumes: [{name: v, path: /a, source: data}]}", "neither a clean absolute path nor claim:NAME"},
 		"our variable":         {"- {id: a, image: x, env: {LODGE_X: y}}", "Lodge's own"},
 		"a bad time":           {"- {id: a, image: x, idle_timeout: soon}", "no time span"},
 		"a bad size":           {"- {id: a, image: x, resources: {memory: lots}}", "no size"},

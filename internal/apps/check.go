@@ -117,8 +117,10 @@ func (a App) checkVolumes(f *findings) {
 		if !path.IsAbs(v.Path) || path.Clean(v.Path) != v.Path || v.Path == "/" {
 			f.add(key+".path", "%q is no clean absolute path", v.Path)
 		}
-		if v.Source != "" && (!path.IsAbs(v.Source) || path.Clean(v.Source) != v.Source) {
-			f.add(key+".source", "%q is no clean absolute path", v.Source)
+		if claim, is := v.Claim(); is && claim == "" {
+			f.add(key+".source", "names no claim")
+		} else if !is && v.Source != "" && (!path.IsAbs(v.Source) || path.Clean(v.Source) != v.Source) {
+			f.add(key+".source", "%q is neither a clean absolute path nor claim:NAME", v.Source)
 		}
 		if !slices.Contains([]string{"user", "session", "app", "shared"}, v.Per) {
 			f.add(key+".per", "is one of user, session, app, shared")
@@ -170,9 +172,6 @@ func (a App) checkWords(f *findings) {
 		if !slices.Contains(identityHeaders, strings.ToLower(name)) {
 			f.add("identity.headers", "%q is no header that Lodge sets: %s", name, strings.Join(identityHeaders, ", "))
 		}
-	}
-	if a.Identity.Assertion {
-		f.add("identity.assertion", "is not served yet")
 	}
 	for _, origin := range a.AllowedOrigins {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {

@@ -95,7 +95,8 @@ type Driver interface {
 	// Name is what configuration and metrics call the driver.
 	Name() string
 	// Prepare fetches what Start needs, such as an image. It fails as fault.Missing when there is no
-	// such image.
+	// such image. Where only starting fetches, it starts already; what fails leaves nothing, except
+	// what waits for room.
 	Prepare(ctx context.Context, s Spec, report func(Step)) error
 	// Start runs the spec and returns where it will listen; it does not wait until it does. Called
 	// again for the same id and run it returns what runs already, or what has ended already. An
@@ -117,7 +118,7 @@ type Driver interface {
 	// Logs reads what an instance has written: its last lines, and with follow what comes until the
 	// instance ends or ctx does. Logs outlive the instance until Forget.
 	Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error)
-	// Stats measures a running instance.
+	// Stats measures a running instance. It fails as fault.Unavailable where nothing measures.
 	Stats(ctx context.Context, id string) (Stats, error)
 	// Forget removes the logs of an instance and its volumes that are per session.
 	Forget(ctx context.Context, id string) error

@@ -45,11 +45,22 @@ func (s *Service) Connect(edge *httpapi.Server) error {
 		edge.Handle("GET /alive", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "ok\n") // the client went away
 		}))
-		edge.Divert("apps", func(r *http.Request) bool { return !platformPath(r.URL.Path) }, http.HandlerFunc(s.front.alone))
+		edge.Divert("apps", func(r *http.Request) bool { return !platformPath(r.URL.Path) && !s.hubPath(r.URL.Path) }, http.HandlerFunc(s.front.alone))
 	default:
 		return errors.New("apps: routing is one of host, path, alone")
 	}
-	return nil
+	return s.connectHub(edge)
+}
+
+// connectHub serves JupyterHub's API and, for programs, what it says about where servers are.
+func (s *Service) connectHub(edge *httpapi.Server) error {
+	if !s.cfg.JupyterHub {
+		return nil
+	}
+	if s.cfg.Routing != Alone { // where an app has the whole path space, these paths are its own
+		edge.Divert("apps", func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, userPath) }, http.HandlerFunc(s.front.byUser))
+	}
+	return edge.Mount(s.HubMount())
 }
 
 func platformPath(path string) bool {
@@ -66,6 +77,8 @@ type passage struct {
 	// caller is who asks; foreign says that the app is somebody else's, opened by special permission.
 	caller  *access.Caller
 	foreign bool
+	// program says that no browser asks, so that what the app answers is no page of this origin.
+	program bool
 	// consumed says that the Authorization header was for us.
 	consumed bool
 	status   int
@@ -203,7 +216,7 @@ func (f *front) mayPass(ctx context.Context, p *passage) error {
 		return err
 	}
 	d, err := f.access.Require(ctx, OpenAny, p.app.Group)
-	if err != nil || f.cfg.Routing != ByHost {
+	if err != nil || f.cfg.Routing != ByHost && !p.program {
 		f.refused(ctx, OpenAny, p.app.Group, "app "+string(p.app.ID)+" of "+p.owner.Slug, d, errHidden)
 		return errHidden
 	}

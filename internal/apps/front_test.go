@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/uuid"
 	"golang.org/x/net/websocket"
 
@@ -156,6 +158,44 @@ func TestTheRequestThatTheAppGets(t *testing.T) {
 		t.Error("the app may be framed by anybody")
 	}
 	noError(t, s.waitActive(row.ID))
+}
+
+// An app that asks for it is told by a token who calls, which anybody can verify with Lodge's public
+// key, which lets nobody in, and which no client can send itself.
+func TestTheAppIsAssured(t *testing.T) {
+	t.Parallel()
+	s := mirrorSite(t, func(set *setup) {
+		set.cfg.Catalogue = []App{demo(func(a *App) { a.Identity.Assertion = true }), demo(func(a *App) { a.ID = "plain" })}
+	})
+	_, at := s.up("ana", "demo")
+	told := func(at string) string {
+		resp, text := s.ask("GET", at+"/", "ana", nil, "X-Lodge-Assertion", "evil", "x_lodge_assertion", "evil")
+		equal(t, resp.StatusCode, 200)
+		var got mirrored
+		noError(t, json.Unmarshal([]byte(text), &got))
+		if strings.Contains(text, "evil") {
+			t.Errorf("the client's own word reached the app: %s", text)
+		}
+		return got.Header.Get("X-Lodge-Assertion")
+	}
+	text := told(at)
+	equal(t, told(at), text) // signed once
+	signed, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.RS256})
+	noError(t, err)
+	var claims struct {
+		jwt.Claims
+		Name string `json:"name"`
+		IDP  string `json:"idp"`
+	}
+	noError(t, signed.Claims(testRSA().Public(), &claims))
+	noError(t, claims.Validate(jwt.Expected{Issuer: s.cfg.PublicURL, Subject: "ana", AnyAudience: jwt.Audience{"demo"}}))
+	equal(t, claims.Name+" of "+claims.IDP, "ana of header:userid")
+	equal(t, claims.Expiry.Time().Sub(claims.IssuedAt.Time()), time.Minute)
+	if resp, _ := s.ask("GET", s.cfg.PublicURL+"/api/v1/app-sessions", "", nil, "Authorization", "Bearer "+text); resp.StatusCode != 401 {
+		t.Errorf("it let somebody in: %d", resp.StatusCode)
+	}
+	_, at = s.up("ana", "plain")
+	equal(t, told(at), "")
 }
 
 // waitActive reports whether a use was seen.
@@ -322,6 +362,51 @@ func TestWhatTheStatesAnswer(t *testing.T) {
 	equal(t, resp.StatusCode, 503)
 	if !strings.Contains(text, `"code":"app_failed"`) || !strings.Contains(text, `"cause":"crashed"`) {
 		t.Errorf("programs are not told: %s", text)
+	}
+}
+
+// Every page that refuses something says who can help; the others do not make people ask.
+func TestWhoCanHelp(t *testing.T) {
+	t.Parallel()
+	const help = "Who can help: ask &lt;Maria&gt; in room 12."
+	s := mirrorSite(t, func(set *setup) {
+		set.cfg.Contact = "ask <Maria> in room 12"
+		set.cfg.Limits.SessionsPerUser = 1
+		set.cfg.Catalogue = []App{demo(), demo(func(a *App) { a.ID = "other" }), demo(func(a *App) { a.ID, a.Image = "broken", "broken" })}
+	})
+	row, at := s.up("ana", "demo")
+	page := func(target, who string) string {
+		t.Helper()
+		_, text := s.ask("GET", target, who, nil, navigate, "navigate", "Sec-Fetch-Dest", "document", "Accept", "text/html")
+		return text
+	}
+	owner, err := s.store.owner(t.Context(), s.store.db, row.OwnerID)
+	noError(t, err)
+	host := func(app AppID) string {
+		return s.public.Scheme + "://" + s.withPort(hostLabel(app, owner.Slug, "")+"."+s.cfg.HostSuffix)
+	}
+	_, limit := s.ask("POST", host("other")+ownPath+"start", "ana", nil, navigate, "navigate", "Accept", "text/html", "Origin", host("other"))
+	_, foreign := s.ask("POST", host("other")+ownPath+"start", "ana", nil, navigate, "navigate", "Accept", "text/html", "Origin", "https://evil.example", "Sec-Fetch-Site", "")
+	for name, text := range map[string]string{
+		"another's app": page(at+"/", "ben"), "no such app": page(strings.Replace(at, "demo--", "none--", 1)+"/", "ana"),
+		"a limit": limit, "another site's form": foreign, "an odd way in": page(s.cfg.PublicURL+"/open/nothing", "ana"),
+	} {
+		if !strings.Contains(text, help) {
+			t.Errorf("%s: nobody says who can help: %s", name, text)
+		}
+	}
+	if text := page(host("other")+"/", "ana"); !strings.Contains(text, "is not running") || strings.Contains(text, "Who can help") {
+		t.Errorf("an app that is not running refuses nothing: %s", text)
+	}
+	eventually(t, "the watch has begun", func() bool {
+		s.driver.mu.Lock()
+		defer s.driver.mu.Unlock()
+		return len(s.driver.watchers) > 0
+	})
+	s.driver.die(t, row.ID)
+	s.until(row.ID, Failed)
+	if text := page(at+"/", "ana"); !strings.Contains(text, help) {
+		t.Errorf("an app that failed: %s", text)
 	}
 }
 

@@ -29,12 +29,12 @@ func (f *front) loadPages() (err error) {
 
 // page is what Lodge shows in place of an app.
 type page struct {
-	Title, Lead, Detail, Message, Log, Help, Home, Base, Again string
-	Bad, Refresh, Live                                         bool
-	Percent                                                    int
-	Steps                                                      []pageStep
-	Buttons                                                    []pageButton
-	Nonce, RequestID                                           string
+	Title, Lead, Detail, Message, Log, Help, Contact, Home, Base, Again string
+	Bad, Refresh, Live                                                  bool
+	Percent                                                             int
+	Steps                                                               []pageStep
+	Buttons                                                             []pageButton
+	Nonce, RequestID                                                    string
 }
 
 type pageStep struct{ Name, Label, Class string }
@@ -74,6 +74,9 @@ func (f *front) show(w http.ResponseWriter, r *http.Request, status int, p page)
 	p.Nonce = rand.Text()
 	if p.Home == "" {
 		p.Home = f.public.Scheme + "://" + f.public.Host + "/ui/apps/catalogue"
+	}
+	if p.Bad || status >= http.StatusBadRequest {
+		p.Contact = f.cfg.Contact
 	}
 	var out bytes.Buffer
 	if err := f.pages.Execute(&out, p); err != nil {
@@ -130,7 +133,7 @@ func (f *front) showState(w http.ResponseWriter, r *http.Request, p *passage) {
 	case Failed:
 		view = page{
 			Title: name + " has failed", Lead: cmp.Or(row.Message, row.Cause.advice()), Bad: true, Log: row.LogTail,
-			Detail: beside(row.Cause.advice(), row.Message), Help: "If it keeps failing, show this page to whoever looks after the app.",
+			Detail: beside(row.Cause.advice(), row.Message), Help: "If it keeps failing, show this page to whoever can help.",
 			Buttons: []pageButton{button(r, p, "start", "Try again", false)},
 		}
 		if wait := crashLoop(row.Failures, f.now()); wait > 0 {
@@ -178,7 +181,7 @@ func (f *front) showRefusal(w http.ResponseWriter, r *http.Request, p *passage, 
 	}
 	f.show(w, r, httpapi.Status(err), page{
 		Title: p.app.Name + " cannot be started now", Lead: err.Error(), Bad: true, Buttons: []pageButton{button(r, p, "start", "Try again", false)},
-		Help: "An administrator of this site can change limits.",
+		Help: "Limits can be changed.",
 	})
 }
 
@@ -218,7 +221,6 @@ func (f *front) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case status == http.StatusNotFound:
 		view.Title, view.Lead, view.RequestID = "There is no such app", "Either there is nothing at this address, or it is not yours to see.", ""
-		view.Help = "An administrator of this site can tell you which apps you may use."
 	case fault.KindOf(err) != fault.Internal:
 		view.Lead = sentence(err)
 	}

@@ -151,7 +151,7 @@ func (f *front) rewrite(pr *httputil.ProxyRequest) {
 	out.URL.Scheme, out.URL.Host = "http", poolHost(p.row.Address)
 	// Byte for byte: what is odd to us may mean something to the app.
 	out.URL.RawQuery, out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery
-	if p.prefix != "" && !a.keepsPrefix() {
+	if p.stripped() {
 		out.URL.Path = strings.TrimPrefix(out.URL.Path, p.prefix)
 		out.URL.RawPath = strings.TrimPrefix(out.URL.RawPath, p.prefix)
 	}
@@ -165,6 +165,7 @@ func (f *front) rewrite(pr *httputil.ProxyRequest) {
 	cleanCookies(h)
 	f.setForwarded(h, pr.In, p)
 	f.setIdentity(h, p)
+	f.assert(h, pr.In, p)
 	h["X-Request-Id"] = []string{httpapi.RequestID(pr.In.Context())}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // or Go would add its own
@@ -174,7 +175,7 @@ func (f *front) rewrite(pr *httputil.ProxyRequest) {
 // keepTarget keeps a path that Go would write in another way than it came, such as one with a backslash.
 func keepTarget(to *url.URL, target string, p *passage) {
 	path, _, _ := strings.Cut(target, "?")
-	if p.prefix != "" && !p.row.Entry.keepsPrefix() {
+	if p.stripped() {
 		path = strings.TrimPrefix(path, p.prefix)
 	}
 	// With two slashes it would read like a host; such a path is written as it came anyway.
@@ -349,7 +350,7 @@ func (f *front) publicLocation(value string, p *passage) string {
 		u.Scheme, u.Host = f.public.Scheme, p.host
 		value = u.String()
 	}
-	if p.prefix == "" || p.row.Entry.keepsPrefix() || !strings.HasPrefix(u.Path, "/") || u.Host != "" && u.Host != p.host {
+	if !p.stripped() || !strings.HasPrefix(u.Path, "/") || u.Host != "" && u.Host != p.host {
 		return value
 	}
 	if u.Path != p.prefix && !strings.HasPrefix(u.Path, p.prefix+"/") {

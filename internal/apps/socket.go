@@ -300,13 +300,9 @@ func (s *Service) checkSocket(one *socket, l *live, now time.Time) {
 
 // over says whether the caller of an open connection could not open it any more.
 func (s *Service) over(ctx context.Context, p *passage) bool {
-	if p.caller.Credential.Kind == "session" {
-		c, err := s.identity.SessionCaller(ctx, p.caller.Credential.ID)
-		if err != nil {
-			return ctx.Err() == nil
-		}
-		ctx = access.WithCaller(ctx, c)
-		return s.front.mayPass(ctx, &passage{target: p.target, caller: c}) != nil
+	c, err := s.identity.Renew(ctx, p.caller)
+	if err != nil {
+		return ctx.Err() == nil
 	}
-	return s.identity.Recheck(ctx) != nil || s.front.mayPass(ctx, &passage{target: p.target, caller: p.caller}) != nil
+	return s.front.mayPass(access.WithCaller(ctx, c), &passage{target: p.target, caller: c, program: p.program}) != nil
 }

@@ -12,6 +12,11 @@ import (
 // streamEvents tells how an app session goes on, until it is ready, failed or stopped. A reader that
 // comes back is told what it missed.
 func (s *Service) streamEvents(w http.ResponseWriter, r *http.Request, row Session) error {
+	return s.streamTold(w, r, row, func(p Progress) any { return p })
+}
+
+// streamTold is streamEvents for clients that know the events in other words.
+func (s *Service) streamTold(w http.ResponseWriter, r *http.Request, row Session, tell func(Progress) any) error {
 	ctx := r.Context()
 	stream, err := httpapi.Events(w, r)
 	if err != nil {
@@ -38,14 +43,14 @@ func (s *Service) streamEvents(w http.ResponseWriter, r *http.Request, row Sessi
 		}
 		for _, e := range events {
 			last = e.seq
-			if err := stream.Send("", strconv.FormatInt(e.seq, 10), e.body); err != nil {
+			if err := stream.Send("", strconv.FormatInt(e.seq, 10), tell(e.body)); err != nil {
 				return nil // the reader went away
 			}
 		}
 		if row.State.settled() {
 			return nil
 		}
-		if err := s.tellPlace(ctx, stream, row, &place); err != nil {
+		if err := s.tellPlace(ctx, stream, row, &place, tell); err != nil {
 			return nil // the reader went away
 		}
 		select {
@@ -59,7 +64,7 @@ func (s *Service) streamEvents(w http.ResponseWriter, r *http.Request, row Sessi
 
 // tellPlace tells somebody who waits when their place in the queue has changed. It is no event that
 // is kept: the place is another one by the time somebody comes back.
-func (s *Service) tellPlace(ctx context.Context, stream *httpapi.EventStream, row Session, told *int) error {
+func (s *Service) tellPlace(ctx context.Context, stream *httpapi.EventStream, row Session, told *int, tell func(Progress) any) error {
 	if row.State != Queued {
 		return nil
 	}
@@ -70,5 +75,5 @@ func (s *Service) tellPlace(ctx context.Context, stream *httpapi.EventStream, ro
 	*told = place
 	p := s.progressOf(row)
 	p.Position = place
-	return stream.Send("", "", p)
+	return stream.Send("", "", tell(p))
 }

@@ -24,6 +24,8 @@ type front struct {
 	mu        sync.Mutex
 	proxy     *httputil.ReverseProxy
 	pages     *template.Template
+	// assertions is for apps that do not trust the network.
+	assertions assertions
 }
 
 const (
@@ -143,6 +145,12 @@ func plainDial(err error) error {
 
 // keepsPrefix says whether the app was told its base path, so that paths go to it whole.
 func (a *App) keepsPrefix() bool { return strings.Contains(a.BasePath, "{prefix}") }
+
+// stripped says whether the prefix is taken off on the way to the app: it knows nothing of the one that
+// programs use.
+func (p *passage) stripped() bool {
+	return p.prefix != "" && (p.program || !p.row.Entry.keepsPrefix())
+}
 
 // idleness asks an app since when nobody has used it.
 func (f *front) idleness(ctx context.Context, row Session, path string) (time.Duration, bool) {

@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"lodge/internal/apps"
@@ -14,17 +16,19 @@ import (
 
 // Apps configures the apps part.
 type Apps struct {
-	Driver         string        `key:"driver" default:"process" enum:"process,docker" help:"What runs apps that name no driver of their own."`
+	Driver         string        `key:"driver" default:"process" enum:"process,docker,kubernetes" help:"What runs apps that name no driver of their own."`
 	Routing        string        `key:"routing" default:"host" enum:"host,path,alone" help:"host gives every app session an origin of its own, {app}--{person}.<host_suffix>; path serves apps marked trusted under /apps/{app}/, for sites without wildcard DNS; alone gives default_app the whole path space, as ServiceHub did."`
 	HostSuffix     string        `key:"host_suffix" example:"apps.lodge.example.org" help:"Below which host name app sessions have theirs. Default: apps. before the host of public_url; apps.localhost on loopback, which browsers find by themselves."`
 	DefaultApp     string        `key:"default_app" example:"jupyter" help:"The app that has the whole path space when routing is alone."`
 	Catalogue      Document      `key:"catalogue" example:"[{id: jupyter, image: registry.example.org/lab/jupyter:2026.1, port: 8888, allow: {roles: [scientist]}}]" help:"The apps; docs/apps.md explains an entry. Without any there are two samples, demo and echo, for the role app-user; [] is none."`
 	Hold           time.Duration `key:"hold" default:"10s" help:"How long a request that is not for a page waits for an app that is starting."`
+	JupyterHubAPI  bool          `key:"jupyterhub_api" default:"false" help:"Serve app sessions by JupyterHub's REST API too, under /hub/api, so that its tools work; default_app is the unnamed server."`
 	StopAppsOnExit bool          `key:"stop_apps_on_exit" default:"false" help:"Stop everybody's apps when Lodge stops, as ServiceHub did. Otherwise they run on and are adopted by the next start."`
 	Limits         AppLimits     `key:"limits"`
 	Cull           AppCull       `key:"cull"`
 	Process        AppProcess    `key:"process"`
 	Docker         AppDocker     `key:"docker"`
+	Kubernetes     AppKubernetes `key:"kubernetes"`
 }
 
 // AppLimits bound what runs at once.
@@ -78,6 +82,43 @@ type AppDocker struct {
 	RegistryAuth   RegistryAuth `key:"registry_auth"`
 }
 
+// AppKubernetes is about apps as pods of the cluster in kubernetes.kubeconfig.
+type AppKubernetes struct {
+	Namespace      string   `key:"namespace" default:"lodge-apps" help:"The namespace of the cluster that apps run in. It must be there, with the role in deploy/kubernetes/lodge-apps.yaml."`
+	LodgeNamespace string   `key:"lodge_namespace" example:"lodge" help:"The namespace that Lodge runs in, when it runs in the cluster: its pods may connect to apps, and no others."`
+	LodgeNetworks  []string `key:"lodge_networks" example:"[192.0.2.10/32]" help:"From which addresses Lodge connects to apps when it runs elsewhere, as the cluster sees them."`
+	StorageClass   string   `key:"storage_class" example:"fast" help:"The storage class of people's volumes. Default: the cluster's."`
+	AccessMode     string   `key:"access_mode" default:"ReadWriteOnce" enum:"ReadWriteOnce,ReadWriteMany,ReadWriteOncePod" help:"How volumes can be mounted: ReadWriteMany lets apps on several nodes share one, if the storage class can."`
+	PullSecrets    []string `key:"pull_secrets" example:"[registry]" help:"Secrets of the namespace with registries' logins."`
+	Pull           string   `key:"pull" default:"missing" enum:"missing,always,never" help:"When a node fetches an app's image."`
+	NodeSelector   []string `key:"node_selector" example:"[pool=apps]" help:"Labels of the nodes that apps may run on, each as key=value."`
+}
+
+// Networks are those of lodge_networks.
+func (k AppKubernetes) Networks() []netip.Prefix {
+	list, err := Networks(k.LodgeNetworks)
+	if err != nil {
+		return nil // the configuration was checked: this cannot be
+	}
+	return list
+}
+
+// Nodes are the labels of node_selector.
+func (k AppKubernetes) Nodes() map[string]string {
+	labels := map[string]string{}
+	for _, one := range k.NodeSelector {
+		key, value, _ := strings.Cut(one, "=")
+		labels[key] = value
+	}
+	return labels
+}
+
+// Uses says whether anything is to be run by a driver.
+func (a Apps) Uses(driver string) bool {
+	list, _ := apps.ParseCatalogue([]byte(a.Catalogue)) // what is wrong with it is said elsewhere
+	return a.Driver == driver || slices.ContainsFunc(list, func(one apps.App) bool { return one.Driver == driver })
+}
+
 // RegistryAuth is how to log in at registries.
 type RegistryAuth struct {
 	File string `key:"file" example:"/etc/lodge/registries.json" help:"Registries' logins, as docker login writes them."`
@@ -103,8 +144,7 @@ func (l *loader) validateDocker() {
 			l.fail("%s: %q is no absolute path", l.place("apps.docker.allowed_sources"), source)
 		}
 	}
-	list, _ := apps.ParseCatalogue([]byte(l.Apps.Catalogue)) // what is wrong with it is said elsewhere
-	if l.Apps.Driver != "docker" && !slices.ContainsFunc(list, func(a apps.App) bool { return a.Driver == "docker" }) {
+	if !l.Apps.Uses("docker") {
 		return
 	}
 	// An app that may say who calls could be anybody.
@@ -121,8 +161,40 @@ func (l *loader) validateDocker() {
 	}
 }
 
+// namespaceName is how Kubernetes names namespaces.
+var namespaceName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+func (l *loader) validateKubernetes() {
+	k := l.Apps.Kubernetes
+	for key, name := range map[string]string{"namespace": k.Namespace, "lodge_namespace": k.LodgeNamespace} {
+		if name != "" && !namespaceName.MatchString(name) {
+			l.fail("%s: %q is no name of a namespace: lower-case letters, digits and hyphens", l.place("apps.kubernetes."+key), name)
+		}
+	}
+	for _, one := range k.NodeSelector {
+		if key, _, ok := strings.Cut(one, "="); !ok || key == "" {
+			l.fail("%s: %q is no label: write key=value", l.place("apps.kubernetes.node_selector"), one)
+		}
+	}
+	if _, err := Networks(k.LodgeNetworks); err != nil {
+		l.fail("%s: %w", l.place("apps.kubernetes.lodge_networks"), err)
+	}
+	if !l.Apps.Uses("kubernetes") {
+		return
+	}
+	switch {
+	case k.Namespace == "":
+		l.fail("%s: the kubernetes driver needs a namespace", l.place("apps.kubernetes.namespace"))
+	case k.Namespace == k.LodgeNamespace:
+		l.fail("%s: apps need a namespace of their own: whatever runs in Lodge's may connect to everybody's apps", l.place("apps.kubernetes.lodge_namespace"))
+	case k.LodgeNamespace == "" && len(k.LodgeNetworks) == 0:
+		l.fail("%s: say who may connect to apps: the namespace that Lodge runs in, or in apps.kubernetes.lodge_networks the addresses that it connects from", l.place("apps.kubernetes.lodge_namespace"))
+	}
+}
+
 func (l *loader) validateApps() {
 	l.validateDocker()
+	l.validateKubernetes()
 	if text := string(l.Apps.Catalogue); text != "" {
 		list, err := apps.ParseCatalogue([]byte(text))
 		for _, one := range causes(err) {
@@ -163,13 +235,28 @@ func (l *loader) validateDefaultApp(list []apps.App, broken error) {
 }
 
 func (l *loader) validateDrivers(list []apps.App) {
+	drivers := []string{"process", "docker", "kubernetes"}
 	for _, a := range list {
-		if driver := cmp.Or(a.Driver, l.Apps.Driver); driver != "process" && driver != "docker" {
-			l.fail("%s: app %s: there is no driver %q: choose process or docker", l.place("apps.catalogue"), a.ID, driver)
-		} else if driver == "docker" && a.Image == "" {
-			l.fail("%s: app %s: the docker driver needs an image", l.place("apps.catalogue"), a.ID)
-		} else if driver == "process" && len(a.Command) == 0 {
-			l.fail("%s: app %s: the process driver needs a command; set apps.driver to docker for images", l.place("apps.catalogue"), a.ID)
+		switch driver := cmp.Or(a.Driver, l.Apps.Driver); {
+		case !slices.Contains(drivers, driver):
+			l.fail("%s: app %s: there is no driver %q: choose process, docker or kubernetes", l.place("apps.catalogue"), a.ID, driver)
+		case driver == "process" && len(a.Command) == 0:
+			l.fail("%s: app %s: the process driver needs a command; set apps.driver to docker or kubernetes for images", l.place("apps.catalogue"), a.ID)
+		case driver != "process" && a.Image == "":
+			l.fail("%s: app %s: the %s driver needs an image", l.place("apps.catalogue"), a.ID, driver)
+		}
+		l.validateSources(a, cmp.Or(a.Driver, l.Apps.Driver) == "kubernetes")
+	}
+}
+
+// validateSources looks whether volumes come from where an app's driver can take them.
+func (l *loader) validateSources(a apps.App, onCluster bool) {
+	for _, v := range a.Volumes {
+		switch _, claim := v.Claim(); {
+		case claim && !onCluster:
+			l.fail("%s: app %s: volume %s: claims are for the kubernetes driver; give the path of a folder", l.place("apps.catalogue"), a.ID, v.Name)
+		case v.Source != "" && !claim && onCluster:
+			l.fail("%s: app %s: volume %s: pods have no folders of a machine; name a claim as its source, claim:NAME", l.place("apps.catalogue"), a.ID, v.Name)
 		}
 	}
 }

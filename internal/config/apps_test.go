@@ -75,6 +75,36 @@ func TestAppsAreNoProxies(t *testing.T) {
 	}
 }
 
+// What the kubernetes driver needs to know is asked for at the start, with what to write.
+func TestAppsOnKubernetes(t *testing.T) {
+	t.Parallel()
+	for text, says := range map[string]string{
+		"{driver: kubernetes}":                                                                                                                   "say who may connect to apps",
+		"{catalogue: [{id: a, image: x, driver: kubernetes}]}":                                                                                   "say who may connect to apps",
+		"{driver: kubernetes, kubernetes: {lodge_namespace: lodge-apps}}":                                                                        "a namespace of their own",
+		"{driver: kubernetes, kubernetes: {lodge_namespace: Lodge}}":                                                                             `"Lodge" is no name of a namespace`,
+		"{driver: kubernetes, kubernetes: {lodge_networks: [nowhere]}}":                                                                          `"nowhere" is neither an address`,
+		"{driver: kubernetes, kubernetes: {lodge_namespace: lodge, namespace: ''}}":                                                              "needs a namespace",
+		"{kubernetes: {node_selector: [pool]}}":                                                                                                  "write key=value",
+		"{driver: kubernetes, kubernetes: {lodge_namespace: lodge}, catalogue: [{id: a, command: [x]}]}":                                         "the kubernetes driver needs an image",
+		"{catalogue: [{id: a, image: x, driver: podman}]}":                                                                                       "choose process, docker or kubernetes",
+		"{catalogue: [{id: a, image: x, driver: docker, volumes: [{name: v, path: /v, source: 'claim:x'}]}]}":                                    "claims are for the kubernetes driver",
+		"{driver: kubernetes, kubernetes: {lodge_namespace: lodge}, catalogue: [{id: a, image: x, volumes: [{name: v, path: /v, source: /x}]}]}": "pods have no folders",
+	} {
+		if _, err := Load(Input{File: write(t, "apps: "+text+"\n")}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %s", text, err, says)
+		}
+	}
+	got, err := Load(Input{File: write(t, "apps: {driver: kubernetes, kubernetes: {lodge_networks: [192.0.2.10], node_selector: [pool=apps, gpu=]}}\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := got.Apps.Kubernetes
+	if k.Networks()[0].String() != "192.0.2.10/32" || k.Nodes()["pool"] != "apps" || len(k.Nodes()) != 2 || !got.Apps.Uses("kubernetes") || got.Apps.Uses("docker") {
+		t.Errorf("got %+v", k)
+	}
+}
+
 func TestServiceHub(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "servicehub.conf")

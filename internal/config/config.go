@@ -19,6 +19,7 @@ type Config struct {
 	DatabaseURL     secret.String `key:"database_url" example:"postgres://lodge:password@db.example.org:5432/lodge" help:"SQLite in the data folder when empty; else postgres://… or mysql://… (MariaDB too)."`
 	NATSURL         secret.String `key:"nats_url" example:"nats://nats.example.org:4222" help:"A NATS cluster that carries live events between replicas. In process when empty."`
 	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"30s" help:"How long running requests may take to finish after SIGTERM."`
+	Contact         string        `key:"contact" default:"an administrator of this site" example:"it@example.org" help:"Whom people can ask for help; pages that refuse something name it."`
 	AdminListen     string        `key:"admin_listen" example:"127.0.0.1:6060" help:"Loopback address for pprof. Off when empty."`
 	Log             Log           `key:"log"`
 	TLS             TLS           `key:"tls"`
@@ -97,6 +98,7 @@ type Identity struct {
 	SessionTTL    time.Duration `key:"session_ttl" default:"12h" help:"How long a browser session lasts at most."`
 	SessionIdle   time.Duration `key:"session_idle" default:"2h" help:"How long a browser session lasts without a request."`
 	PasswordGrant bool          `key:"password_grant" default:"false" help:"Whether the embedded provider hands tokens to programs for a user name and password."`
+	Callback      string        `key:"callback" default:"/auth/callback" enum:"/auth/callback,/redirect_uri" help:"Which of Lodge's two callback addresses is named to providers; /redirect_uri is the one that clients of ServiceHub are registered with."`
 	SkipJWT       bool          `key:"skip_jwt_validation" default:"false" help:"Believe tokens without checking their signature. For development alone; warned about while on."`
 }
 

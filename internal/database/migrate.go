@@ -213,13 +213,26 @@ func (s schema) index(kind, name, table, columns string) string {
 	if s.dialect != MySQL {
 		return fmt.Sprintf("CREATE %s IF NOT EXISTS %s ON %s (%s)", kind, name, table, columns)
 	}
-	// MySQL has no IF NOT EXISTS here.
-	return fmt.Sprintf(`SET @lodge_step = IF((SELECT COUNT(*) FROM information_schema.statistics
-  WHERE table_schema = DATABASE() AND table_name = '%s' AND index_name = '%s') > 0,
-  'DO 0', 'CREATE %s %s ON %s (%s)');
+	return unless(fmt.Sprintf("statistics WHERE table_schema = DATABASE() AND table_name = '%s' AND index_name = '%s'", table, name),
+		fmt.Sprintf("CREATE %s %s ON %s (%s)", kind, name, table, columns))
+}
+
+// AddColumn adds a column to a table that is there. What it is holds no apostrophe.
+func (s schema) AddColumn(table, column, is string) string {
+	add := fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", table, column, is)
+	if s.dialect != MySQL {
+		return add
+	}
+	return unless(fmt.Sprintf("columns WHERE table_schema = DATABASE() AND table_name = '%s' AND column_name = '%s'", table, column), add)
+}
+
+// unless is a step that is taken if the information schema has no such thing: MySQL has no IF NOT EXISTS here.
+func unless(found, step string) string {
+	return fmt.Sprintf(`SET @lodge_step = IF((SELECT COUNT(*) FROM information_schema.%s) > 0,
+  'DO 0', '%s');
 PREPARE lodge_step FROM @lodge_step;
 EXECUTE lodge_step;
-DEALLOCATE PREPARE lodge_step`, table, name, kind, name, table, columns)
+DEALLOCATE PREPARE lodge_step`, found, step)
 }
 
 // rendered gives the migration files as templates filled in by the schema.

@@ -18,3 +18,11 @@ func Collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 	}
 	return all, rows.Err()
 }
+
+// Flag is a truth as its column has it: 0 or 1, which every database knows.
+func Flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,6 +24,9 @@ type PostScheduledTaskRequest struct {
 	StartFrom   *time.Time  `json:"start_from" required:"false"`
 	Until       *time.Time  `json:"until" required:"false"`
 	ExceptDates []time.Time `json:"except_dates" required:"false"`
+	// The original does not have these. Who leaves them out of an update leaves them as they are.
+	Paused   *bool   `json:"paused" required:"false" doc:"whether its runs are left out"`
+	TimeZone *string `json:"time_zone" required:"false" maxLength:"64" doc:"whose times and dates these are, such as Europe/Berlin; the site's when empty"`
 }
 
 // ScheduledTask is a task that is dispatched again and again.
@@ -34,10 +38,13 @@ type ScheduledTask struct {
 	LastRan     *time.Time      `json:"last_ran" required:"false"`
 	StartFrom   *time.Time      `json:"start_from" required:"false"`
 	Until       *time.Time      `json:"until" required:"false"`
-	// ExceptDates are days on which it does not run, as the site's time zone has them.
+	// ExceptDates are days on which it does not run, as its time zone has them.
 	ExceptDates []string `json:"except_dates" nullable:"false"`
 	// LastError is why the last run came to nothing. The original does not have it.
 	LastError *string `json:"last_error" required:"false"`
+	// Paused and TimeZone are there when they are set. The original does not have them.
+	Paused   bool   `json:"paused,omitempty" required:"false"`
+	TimeZone string `json:"time_zone,omitempty" required:"false"`
 
 	token      string
 	group      access.Group
@@ -77,10 +84,24 @@ func (s *Service) scheduleRoutes() []httpapi.Route {
 	}
 }
 
-// plan checks a request and makes of it what is stored, without its id.
-func (s *Service) plan(q PostScheduledTaskRequest) (ScheduledTask, error) {
+// plan checks a request and makes of it what is stored, without its id. What the request leaves out
+// stays as it was before.
+func (s *Service) plan(q PostScheduledTaskRequest, before ScheduledTask) (ScheduledTask, error) {
 	now := s.now()
-	t := ScheduledTask{TaskRequest: document(q.TaskRequest), Schedules: q.Schedules, StartFrom: q.StartFrom, Until: q.Until, ExceptDates: []string{}}
+	t := ScheduledTask{
+		TaskRequest: document(q.TaskRequest), Schedules: q.Schedules, StartFrom: q.StartFrom, Until: q.Until, ExceptDates: []string{},
+		Paused: before.Paused, TimeZone: before.TimeZone,
+	}
+	if q.Paused != nil {
+		t.Paused = *q.Paused
+	}
+	if q.TimeZone != nil {
+		t.TimeZone = *q.TimeZone
+	}
+	if _, err := time.LoadLocation(t.TimeZone); err != nil || t.TimeZone == "Local" {
+		return t, unprocessable(fmt.Sprintf("Invalid time_zone (%q is none; one is Europe/Berlin)", t.TimeZone))
+	}
+	zone := s.zone(t)
 	switch {
 	case len(q.Schedules) == 0:
 		return t, unprocessable("Task is never going to run")
@@ -96,10 +117,10 @@ func (s *Service) plan(q PostScheduledTaskRequest) (ScheduledTask, error) {
 		if err != nil {
 			return t, err
 		}
-		t.occurrence = append(t.occurrence, t.until(r.first(now.In(s.cfg.TimeZone))))
+		t.occurrence = append(t.occurrence, t.until(r.first(now.In(zone))))
 	}
 	for _, day := range q.ExceptDates {
-		t.except(s.day(day))
+		t.except(dayIn(zone, day))
 	}
 	return t, nil
 }
@@ -119,12 +140,24 @@ func (t *ScheduledTask) except(day string) {
 	}
 }
 
-// day is the date of a moment in the site's time zone.
-func (s *Service) day(at time.Time) string { return at.In(s.cfg.TimeZone).Format(time.DateOnly) }
+// zone is whose times and dates a scheduled task's are: the site's, unless it has one of its own.
+func (s *Service) zone(t ScheduledTask) *time.Location {
+	if t.TimeZone == "" {
+		return s.cfg.TimeZone
+	}
+	zone, err := time.LoadLocation(t.TimeZone)
+	if err != nil {
+		s.log.Warn("a stored time zone is not known: the site's is used", "scheduled_task", t.ID, "zone", t.TimeZone)
+		return s.cfg.TimeZone
+	}
+	return zone
+}
+
+func dayIn(zone *time.Location, at time.Time) string { return at.In(zone).Format(time.DateOnly) }
 
 // runs says whether an occurrence is to be run.
 func (s *Service) runs(t ScheduledTask, at time.Time) bool {
-	return (t.StartFrom == nil || !at.Before(*t.StartFrom)) && (t.Until == nil || !at.After(*t.Until)) && !slices.Contains(t.ExceptDates, s.day(at))
+	return !t.Paused && (t.StartFrom == nil || !at.Before(*t.StartFrom)) && (t.Until == nil || !at.After(*t.Until)) && !slices.Contains(t.ExceptDates, dayIn(s.zone(t), at))
 }
 
 func (s *Service) handleNewSchedule(w http.ResponseWriter, r *http.Request) error {
@@ -140,7 +173,7 @@ func (s *Service) handleNewSchedule(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	t, err := s.plan(q.Body)
+	t, err := s.plan(q.Body, ScheduledTask{})
 	if err != nil {
 		return err
 	}
@@ -244,11 +277,11 @@ func (s *Service) handleExceptDate(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	ctx, _, err := s.findSchedule(r, SubmitTasks)
+	ctx, t, err := s.findSchedule(r, SubmitTasks)
 	if err != nil {
 		return err
 	}
-	day := s.day(q.Body.ExceptDate)
+	day := dayIn(s.zone(t), q.Body.ExceptDate)
 	err = s.changeSchedule(ctx, q.ID, "not on "+day, func(t *ScheduledTask) bool {
 		t.except(day)
 		return false
@@ -267,7 +300,7 @@ func (s *Service) handleUpdateSchedule(w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	ctx, _, err := s.findSchedule(r, SubmitTasks)
+	ctx, before, err := s.findSchedule(r, SubmitTasks)
 	if err != nil {
 		return err
 	}
@@ -278,14 +311,14 @@ func (s *Service) handleUpdateSchedule(w http.ResponseWriter, r *http.Request) e
 	if ctx, err = s.permit(ctx, SubmitTasks, group, false, "scheduled_tasks/"+number(q.ID)); err != nil {
 		return err
 	}
-	changed, err := s.plan(q.Body)
+	changed, err := s.plan(q.Body, before)
 	if err != nil {
 		return err
 	}
 	var after ScheduledTask
 	err = s.changeSchedule(ctx, q.ID, "changed", func(t *ScheduledTask) bool {
 		t.TaskRequest, t.Schedules, t.StartFrom, t.Until, t.ExceptDates = changed.TaskRequest, changed.Schedules, changed.StartFrom, changed.Until, changed.ExceptDates
-		t.occurrence, t.group = changed.occurrence, group
+		t.occurrence, t.group, t.Paused, t.TimeZone = changed.occurrence, group, changed.Paused, changed.TimeZone
 		after = *t
 		return true
 	})

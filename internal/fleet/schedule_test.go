@@ -23,20 +23,26 @@ func TestUnderstandSchedules(t *testing.T) {
 		s    Schedule
 		want string
 	}{
-		{Schedule{nil, "monday", "08:00"}, ""},
-		{Schedule{every(1), "day", "08:00:30"}, ""},
-		{Schedule{every(3), "day", "23:59"}, ""},
-		{Schedule{nil, "hour", ":30"}, ""},
-		{Schedule{nil, "hour", "30:15"}, ""},
-		{Schedule{nil, "minute", ":15"}, ""},
-		{Schedule{nil, "day", "8am"}, "Invalid time format for a daily job (valid format is HH:MM(:SS)?)"},
-		{Schedule{nil, "monday", ":30"}, "Invalid time format for a daily job (valid format is HH:MM(:SS)?)"},
-		{Schedule{nil, "day", "25:00"}, "Invalid number of hours ({} is not between 0 and 23)"},
-		{Schedule{nil, "hour", "08:00:00"}, "Invalid time format for an hourly job (valid format is (MM)?:SS)"},
-		{Schedule{nil, "minute", "00:15"}, "Invalid time format for a minutely job (valid format is :SS)"},
-		{Schedule{every(2), "tuesday", "08:00"}, "Scheduling .tuesday() jobs is only allowed for weekly jobs. Using .tuesday() on a job scheduled to run every 2 or more weeks is not supported."},
-		{Schedule{every(0), "day", "08:00"}, "Invalid every (0 is not between 1 and 100000)"},
-		{Schedule{every(-1), "minute", ":00"}, "Invalid every (-1 is not between 1 and 100000)"},
+		{Schedule{nil, "monday", "08:00", nil}, ""},
+		{Schedule{every(1), "day", "08:00:30", nil}, ""},
+		{Schedule{every(3), "day", "23:59", nil}, ""},
+		{Schedule{nil, "hour", ":30", nil}, ""},
+		{Schedule{nil, "hour", "30:15", nil}, ""},
+		{Schedule{nil, "minute", ":15", nil}, ""},
+		{Schedule{nil, "day", "8am", nil}, "Invalid time format for a daily job (valid format is HH:MM(:SS)?)"},
+		{Schedule{nil, "monday", ":30", nil}, "Invalid time format for a daily job (valid format is HH:MM(:SS)?)"},
+		{Schedule{nil, "day", "25:00", nil}, "Invalid number of hours ({} is not between 0 and 23)"},
+		{Schedule{nil, "hour", "08:00:00", nil}, "Invalid time format for an hourly job (valid format is (MM)?:SS)"},
+		{Schedule{nil, "minute", "00:15", nil}, "Invalid time format for a minutely job (valid format is :SS)"},
+		{Schedule{every(2), "tuesday", "08:00", nil}, "Scheduling .tuesday() jobs is only allowed for weekly jobs. Using .tuesday() on a job scheduled to run every 2 or more weeks is not supported."},
+		{Schedule{nil, "month", "08:00", every(31)}, ""},
+		{Schedule{every(3), "month", "08:00", every(1)}, ""},
+		{Schedule{nil, "month", "08:00", nil}, "Invalid on_day (it is for the period month, which needs it)"},
+		{Schedule{nil, "day", "08:00", every(1)}, "Invalid on_day (it is for the period month, which needs it)"},
+		{Schedule{nil, "month", "08:00", every(32)}, "Invalid on_day (32 is not between 1 and 31)"},
+		{Schedule{nil, "month", ":30", every(1)}, "Invalid time format for a daily job (valid format is HH:MM(:SS)?)"},
+		{Schedule{every(0), "day", "08:00", nil}, "Invalid every (0 is not between 1 and 100000)"},
+		{Schedule{every(-1), "minute", ":00", nil}, "Invalid every (-1 is not between 1 and 100000)"},
 	} {
 		_, err := tt.s.understand()
 		if got := fmt.Sprint(err); got != tt.want && (err != nil || tt.want != "") {
@@ -56,21 +62,25 @@ func TestOccurrences(t *testing.T) {
 		now  time.Time
 		want []string
 	}{
-		{"later today", Schedule{nil, "day", "20:00"}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-01 20:00:00 CET", "2030-01-02 20:00:00 CET"}},
-		{"now is not later", Schedule{nil, "day", "12:00"}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-02 12:00:00 CET"}},
-		{"a weekday", Schedule{nil, "monday", "08:00"}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-07 08:00:00 CET", "2030-01-14 08:00:00 CET"}},
-		{"this weekday, past", Schedule{nil, "tuesday", "08:00"}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-08 08:00:00 CET"}},
-		{"this weekday, to come", Schedule{nil, "tuesday", "13:00"}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-01 13:00:00 CET"}},
-		{"every third day", Schedule{every(3), "day", "20:00"}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-04 20:00:00 CET", "2030-01-07 20:00:00 CET"}},
-		{"hours", Schedule{nil, "hour", ":30"}, time.Date(2030, 1, 1, 12, 40, 0, 0, berlin), []string{"2030-01-01 13:30:00 CET", "2030-01-01 14:30:00 CET"}},
-		{"hours in a zone of half hours", Schedule{nil, "hour", "10:05"}, time.Date(2030, 1, 1, 12, 0, 0, 0, india), []string{"2030-01-01 12:10:05 IST"}},
-		{"minutes", Schedule{every(5), "minute", ":15"}, time.Date(2030, 1, 1, 12, 0, 30, 0, berlin), []string{"2030-01-01 12:05:15 CET", "2030-01-01 12:10:15 CET"}},
+		{"later today", Schedule{nil, "day", "20:00", nil}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-01 20:00:00 CET", "2030-01-02 20:00:00 CET"}},
+		{"now is not later", Schedule{nil, "day", "12:00", nil}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-02 12:00:00 CET"}},
+		{"a weekday", Schedule{nil, "monday", "08:00", nil}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-07 08:00:00 CET", "2030-01-14 08:00:00 CET"}},
+		{"this weekday, past", Schedule{nil, "tuesday", "08:00", nil}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-08 08:00:00 CET"}},
+		{"this weekday, to come", Schedule{nil, "tuesday", "13:00", nil}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-01 13:00:00 CET"}},
+		{"every third day", Schedule{every(3), "day", "20:00", nil}, time.Date(2030, 1, 1, 12, 0, 0, 0, berlin), []string{"2030-01-04 20:00:00 CET", "2030-01-07 20:00:00 CET"}},
+		{"hours", Schedule{nil, "hour", ":30", nil}, time.Date(2030, 1, 1, 12, 40, 0, 0, berlin), []string{"2030-01-01 13:30:00 CET", "2030-01-01 14:30:00 CET"}},
+		{"hours in a zone of half hours", Schedule{nil, "hour", "10:05", nil}, time.Date(2030, 1, 1, 12, 0, 0, 0, india), []string{"2030-01-01 12:10:05 IST"}},
+		{"minutes", Schedule{every(5), "minute", ":15", nil}, time.Date(2030, 1, 1, 12, 0, 30, 0, berlin), []string{"2030-01-01 12:05:15 CET", "2030-01-01 12:10:15 CET"}},
 		// 02:30 does not exist on 2030-03-31 in Berlin: it is an offset later, and the next day as always.
-		{"into daylight saving", Schedule{nil, "day", "02:30"}, time.Date(2030, 3, 30, 12, 0, 0, 0, berlin), []string{"2030-03-31 03:30:00 CEST", "2030-04-01 02:30:00 CEST"}},
+		{"into daylight saving", Schedule{nil, "day", "02:30", nil}, time.Date(2030, 3, 30, 12, 0, 0, 0, berlin), []string{"2030-03-31 03:30:00 CEST", "2030-04-01 02:30:00 CEST"}},
 		// 02:30 is there twice on 2030-10-27: once is enough.
-		{"out of daylight saving", Schedule{nil, "day", "02:30"}, time.Date(2030, 10, 26, 12, 0, 0, 0, berlin), []string{"2030-10-27 02:30:00 CEST", "2030-10-28 02:30:00 CET"}},
-		{"the time on the wall stays", Schedule{nil, "sunday", "08:00"}, time.Date(2030, 3, 25, 12, 0, 0, 0, berlin), []string{"2030-03-31 08:00:00 CEST", "2030-04-07 08:00:00 CEST"}},
-		{"New York", Schedule{nil, "day", "02:30"}, time.Date(2030, 3, 9, 12, 0, 0, 0, newYork), []string{"2030-03-10 03:30:00 EDT", "2030-03-11 02:30:00 EDT"}},
+		{"out of daylight saving", Schedule{nil, "day", "02:30", nil}, time.Date(2030, 10, 26, 12, 0, 0, 0, berlin), []string{"2030-10-27 02:30:00 CEST", "2030-10-28 02:30:00 CET"}},
+		{"the time on the wall stays", Schedule{nil, "sunday", "08:00", nil}, time.Date(2030, 3, 25, 12, 0, 0, 0, berlin), []string{"2030-03-31 08:00:00 CEST", "2030-04-07 08:00:00 CEST"}},
+		{"a day of the month", Schedule{nil, "month", "08:00", every(15)}, time.Date(2030, 1, 15, 7, 0, 0, 0, berlin), []string{"2030-01-15 08:00:00 CET", "2030-02-15 08:00:00 CET"}},
+		{"this month, past", Schedule{nil, "month", "08:00", every(15)}, time.Date(2030, 12, 15, 9, 0, 0, 0, berlin), []string{"2031-01-15 08:00:00 CET"}},
+		{"the last of the month", Schedule{nil, "month", "08:00", every(31)}, time.Date(2032, 1, 31, 9, 0, 0, 0, berlin), []string{"2032-02-29 08:00:00 CET", "2032-03-31 08:00:00 CEST", "2032-04-30 08:00:00 CEST"}},
+		{"every quarter", Schedule{every(3), "month", "08:00", every(1)}, time.Date(2030, 1, 20, 9, 0, 0, 0, berlin), []string{"2030-04-01 08:00:00 CEST", "2030-07-01 08:00:00 CEST"}},
+		{"New York", Schedule{nil, "day", "02:30", nil}, time.Date(2030, 3, 9, 12, 0, 0, 0, newYork), []string{"2030-03-10 03:30:00 EDT", "2030-03-11 02:30:00 EDT"}},
 	} {
 		r, err := tt.s.understand()
 		noError(t, err)
@@ -90,7 +100,7 @@ func TestOccurrences(t *testing.T) {
 func TestOccurrencesAfterALongTime(t *testing.T) {
 	t.Parallel()
 	every := int64(2)
-	for _, s := range []Schedule{{&every, "day", "08:00"}, {nil, "friday", "08:00"}, {&every, "hour", ":30"}, {&every, "minute", ":15"}} {
+	for _, s := range []Schedule{{&every, "day", "08:00", nil}, {nil, "friday", "08:00", nil}, {&every, "hour", ":30", nil}, {&every, "minute", ":15", nil}} {
 		r, err := s.understand()
 		noError(t, err)
 		first := r.first(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -368,4 +378,48 @@ func TestRunsThatFail(t *testing.T) {
 	if len(alerts) == 0 || alerts[0].Title != "Scheduled task failed" {
 		t.Errorf("%+v", alerts)
 	}
+}
+
+// TestPausedSchedules leaves out the runs of a paused one, which an update that does not speak of it keeps paused.
+func TestPausedSchedules(t *testing.T) {
+	t.Parallel()
+	pausedStored(t, newSite(t))
+}
+
+func pausedStored(t *testing.T, s *site) {
+	t.Helper()
+	has := func(a response, status int, text string) response {
+		t.Helper()
+		if a.is(t, status, ""); !strings.Contains(a.body, text) {
+			t.Errorf("no %s in %s", text, a.body)
+		}
+		return a
+	}
+	body := func(more string) string {
+		return `{"task_request":{"category":"clean","description":{"zone":"a"}},"schedules":[{"period":"minute","at":":00"}]` + more + `}`
+	}
+	made := has(s.post("/scheduled_tasks", body(`,"paused":true,"time_zone":"Asia/Tokyo"`)), 201, `"paused":true,"time_zone":"Asia/Tokyo"`)
+	one := parse[ScheduledTask](t, made.body)
+	at := fmt.Sprintf("/scheduled_tasks/%d", one.ID)
+	has(s.post(at+"/update", body("")), 200, `"paused":true,"time_zone":"Asia/Tokyo"`)
+	stored, err := s.svc.store.schedule(t.Context(), s.svc.store.db, one.ID)
+	noError(t, err)
+	if due := *stored.occurrence[0]; s.svc.runs(stored, due) {
+		t.Error("a paused one runs")
+	}
+	// 20:00 by universal time is the next day in Tokyo already.
+	s.post(at+"/except_date", `{"except_date":"2030-01-01T20:00:00Z"}`).is(t, 201, "")
+	resumed := has(s.post(at+"/update", body(`,"paused":false,"except_dates":["2030-01-01T20:00:00Z"]`)), 200, `"except_dates":["2030-01-02"]`)
+	if strings.Contains(resumed.body, "paused") {
+		t.Errorf("what is not paused says so: %s", resumed.body)
+	}
+	stored, err = s.svc.store.schedule(t.Context(), s.svc.store.db, one.ID)
+	noError(t, err)
+	if due := *stored.occurrence[0]; !s.svc.runs(stored, due) || s.svc.runs(stored, time.Date(2030, 1, 1, 16, 0, 0, 0, time.UTC)) || !s.svc.runs(stored, time.Date(2030, 1, 1, 14, 0, 0, 0, time.UTC)) {
+		t.Errorf("%+v", stored)
+	}
+	s.post(at+"/update", body(`,"time_zone":""`)).is(t, 200, "")
+	has(s.post("/scheduled_tasks", body(`,"time_zone":"Mars/Olympus"`)), 422, `Invalid time_zone (\"Mars/Olympus\" is none; one is Europe/Berlin)`)
+	has(s.post("/scheduled_tasks", body(`,"time_zone":"Local"`)), 422, "Invalid time_zone")
+	has(s.post("/scheduled_tasks", strings.Replace(body(""), `{"period":"minute","at":":00"}`, `{"period":"month","at":"08:00","on_day":31}`, 1)), 201, `"schedules":[{"every":null,"period":"month","at":"08:00","on_day":31}]`)
 }

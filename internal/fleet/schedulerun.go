@@ -99,7 +99,8 @@ func (s *Service) passOccurrence(ctx context.Context, e dueEntry, now time.Time)
 			_, err = s.store.advance(ctx, tx, e, nil)
 			return err
 		}
-		next := r.after(e.at.In(s.cfg.TimeZone), now.In(s.cfg.TimeZone))
+		zone := s.zone(t)
+		next := r.after(e.at.In(zone), now.In(zone))
 		mine, err := s.store.advance(ctx, tx, e, t.until(next))
 		if err != nil || !mine {
 			return err

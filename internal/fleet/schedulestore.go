@@ -10,13 +10,13 @@ import (
 	"lodge/internal/database"
 )
 
-const scheduleColumns = "token, group_name, owner, owner_user, created_by, request, start_from, until_at, except_dates, last_ran, last_error"
+const scheduleColumns = "token, group_name, owner, owner_user, created_by, request, start_from, until_at, except_dates, last_ran, last_error, paused, time_zone"
 
 // insertSchedule enters a scheduled task and gives its id.
 func (s *store) insertSchedule(ctx context.Context, tx *database.Tx, t ScheduledTask) (int64, error) {
-	_, err := tx.Exec(ctx, "INSERT INTO fleet_schedules ("+scheduleColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	_, err := tx.Exec(ctx, "INSERT INTO fleet_schedules ("+scheduleColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		t.token, string(t.group), t.owner, t.ownerUser, t.CreatedBy, string(t.TaskRequest), microsOrNull(t.StartFrom), microsOrNull(t.Until),
-		string(document(t.ExceptDates)), nil, "")
+		string(document(t.ExceptDates)), nil, "", database.Flag(t.Paused), t.TimeZone)
 	if err != nil {
 		return 0, err
 	}
@@ -30,12 +30,8 @@ func (s *store) insertSchedule(ctx context.Context, tx *database.Tx, t Scheduled
 
 func (s *store) insertEntries(ctx context.Context, tx *database.Tx, id int64, t ScheduledTask) error {
 	for i, e := range t.Schedules {
-		var every any
-		if e.Every != nil {
-			every = *e.Every
-		}
-		_, err := tx.Exec(ctx, "INSERT INTO fleet_schedule_entries (schedule_id, pos, every, period, at_time, next_at) VALUES (?, ?, ?, ?, ?, ?)",
-			id, i, every, e.Period, e.At, microsOrNull(t.occurrence[i]))
+		_, err := tx.Exec(ctx, "INSERT INTO fleet_schedule_entries (schedule_id, pos, every, period, at_time, on_day, next_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			id, i, e.Every, e.Period, e.At, e.OnDay, microsOrNull(t.occurrence[i]))
 		if err != nil {
 			return err
 		}
@@ -45,8 +41,8 @@ func (s *store) insertEntries(ctx context.Context, tx *database.Tx, id int64, t 
 
 // updateSchedule writes a scheduled task, and its schedules if they are others.
 func (s *store) updateSchedule(ctx context.Context, tx *database.Tx, t *ScheduledTask, entries bool) error {
-	_, err := tx.Exec(ctx, "UPDATE fleet_schedules SET group_name = ?, request = ?, start_from = ?, until_at = ?, except_dates = ? WHERE id = ?",
-		string(t.group), string(t.TaskRequest), microsOrNull(t.StartFrom), microsOrNull(t.Until), string(document(t.ExceptDates)), t.ID)
+	_, err := tx.Exec(ctx, "UPDATE fleet_schedules SET group_name = ?, request = ?, start_from = ?, until_at = ?, except_dates = ?, paused = ?, time_zone = ? WHERE id = ?",
+		string(t.group), string(t.TaskRequest), microsOrNull(t.StartFrom), microsOrNull(t.Until), string(document(t.ExceptDates)), database.Flag(t.Paused), t.TimeZone, t.ID)
 	if err != nil || !entries {
 		return err
 	}
@@ -111,16 +107,13 @@ func (s *store) schedules(ctx context.Context, q database.Querier, where conditi
 		byID[t.ID], ids[i] = i, t.ID
 	}
 	err = eachChunk(ids, func(ids []int64) error {
-		rows, err := q.Query(ctx, `SELECT schedule_id, every, period, at_time, next_at FROM fleet_schedule_entries
+		rows, err := q.Query(ctx, `SELECT schedule_id, every, period, at_time, on_day, next_at FROM fleet_schedule_entries
 			WHERE schedule_id IN `+places(len(ids))+" ORDER BY schedule_id, pos", anys(ids)...)
 		_, err = collect(rows, err, func(rows *sql.Rows) (none struct{}, err error) {
 			var id int64
-			var every, next sql.NullInt64
+			var next sql.NullInt64
 			var e Schedule
-			err = rows.Scan(&id, &every, &e.Period, &e.At, &next)
-			if every.Valid {
-				e.Every = &every.Int64
-			}
+			err = rows.Scan(&id, &e.Every, &e.Period, &e.At, &e.OnDay, &next)
 			t := &list[byID[id]]
 			t.Schedules, t.occurrence = append(t.Schedules, e), append(t.occurrence, timeOrNil(next))
 			return none, err
@@ -137,13 +130,14 @@ func (s *store) countSchedules(ctx context.Context, where condition) (int64, err
 
 func scanSchedule(rows *sql.Rows) (t ScheduledTask, err error) {
 	var request, except, lastError string
+	var zone sql.NullString
 	var group access.Group
 	var from, until, ran sql.NullInt64
-	err = rows.Scan(&t.ID, &t.token, &group, &t.owner, &t.ownerUser, &t.CreatedBy, &request, &from, &until, &except, &ran, &lastError)
+	err = rows.Scan(&t.ID, &t.token, &group, &t.owner, &t.ownerUser, &t.CreatedBy, &request, &from, &until, &except, &ran, &lastError, &t.Paused, &zone)
 	if err != nil {
 		return t, err
 	}
-	t.group, t.TaskRequest, t.Schedules = group, json.RawMessage(request), []Schedule{}
+	t.group, t.TaskRequest, t.Schedules, t.TimeZone = group, json.RawMessage(request), []Schedule{}, zone.String
 	t.StartFrom, t.Until, t.LastRan = timeOrNil(from), timeOrNil(until), timeOrNil(ran)
 	if lastError != "" {
 		t.LastError = &lastError

@@ -11,8 +11,11 @@ import (
 // Schedule is a rhythm: every so many periods, at a time within the period.
 type Schedule struct {
 	Every  *int64 `json:"every" required:"false"`
-	Period string `json:"period" enum:"monday,tuesday,wednesday,thursday,friday,saturday,sunday,day,hour,minute"`
+	Period string `json:"period" enum:"monday,tuesday,wednesday,thursday,friday,saturday,sunday,day,hour,minute,month"`
 	At     string `json:"at"`
+	// OnDay is the day of the month, for the period month, which the original does not have. A month
+	// without that day runs on its last one.
+	OnDay *int64 `json:"on_day,omitempty" required:"false" nullable:"true" doc:"day of the month, 1 to 31, for the period month"`
 }
 
 // rhythm is a schedule that was understood.
@@ -20,8 +23,9 @@ type rhythm struct {
 	every int
 	// unit is what every counts.
 	unit unit
-	// weekday is for weeks, the rest for what is below the unit.
+	// weekday is for weeks, day for months, the rest for what is below the unit.
 	weekday              time.Weekday
+	day                  int
 	hour, minute, second int
 }
 
@@ -32,6 +36,7 @@ const (
 	days
 	hours
 	minutes
+	months
 )
 
 var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
@@ -58,6 +63,9 @@ func (s Schedule) understand() (r rhythm, err error) {
 		n, _ := strconv.Atoi(text) // two digits at most, or nothing
 		return n
 	}
+	if (s.OnDay != nil) != (s.Period == "month") {
+		return r, unprocessable("Invalid on_day (it is for the period month, which needs it)")
+	}
 	switch s.Period {
 	case "hour":
 		r.unit = hours
@@ -82,7 +90,14 @@ func (s Schedule) understand() (r rhythm, err error) {
 		return r, nil
 	}
 	r.unit = days
-	if s.Period != "day" {
+	switch s.Period {
+	case "day":
+	case "month":
+		if *s.OnDay < 1 || *s.OnDay > 31 {
+			return r, unprocessable(fmt.Sprintf("Invalid on_day (%d is not between 1 and 31)", *s.OnDay))
+		}
+		r.unit, r.day = months, int(*s.OnDay)
+	default:
 		r.unit, r.weekday = weeks, time.Weekday(slices.Index(weekdays, s.Period))
 		if r.every != 1 {
 			return r, unprocessable(fmt.Sprintf("Scheduling .%[1]s() jobs is only allowed for weekly jobs. Using .%[1]s() on a job "+
@@ -120,7 +135,7 @@ func (r rhythm) after(last, now time.Time) time.Time {
 		return at
 	}
 	// Many steps at once, then the few that daylight saving may add.
-	length := map[unit]time.Duration{weeks: 7 * 24 * time.Hour, days: 24 * time.Hour, hours: time.Hour, minutes: time.Minute}[r.unit]
+	length := map[unit]time.Duration{weeks: 7 * 24 * time.Hour, days: 24 * time.Hour, hours: time.Hour, minutes: time.Minute, months: 31 * 24 * time.Hour}[r.unit]
 	if n := int(now.Sub(last)/(length*time.Duration(r.every))) - 1; n > 1 {
 		at = r.steps(last, n)
 	}
@@ -138,6 +153,8 @@ func (r rhythm) within(now time.Time) time.Time {
 		return wall(year, month, day+(int(r.weekday)-int(now.Weekday())+7)%7, r.hour, r.minute, r.second, now.Location())
 	case days:
 		return wall(year, month, day, r.hour, r.minute, r.second, now.Location())
+	case months:
+		return r.monthly(year, month, now.Location())
 	case hours:
 		// By what the clock on the wall shows, as zones may be half an hour off.
 		past := time.Duration(now.Minute())*time.Minute + time.Duration(now.Second())*time.Second + time.Duration(now.Nanosecond())
@@ -150,7 +167,7 @@ func (r rhythm) within(now time.Time) time.Time {
 
 func (r rhythm) step(at time.Time) time.Time { return r.steps(at, 1) }
 
-// steps goes n times as many periods on. Days and weeks keep the time on the wall across daylight
+// steps goes n times as many periods on. Days, weeks and months keep the time on the wall across daylight
 // saving, hours and minutes what has passed.
 func (r rhythm) steps(at time.Time, n int) time.Time {
 	year, month, day := at.Date()
@@ -159,11 +176,19 @@ func (r rhythm) steps(at time.Time, n int) time.Time {
 		return wall(year, month, day+7*r.every*n, r.hour, r.minute, r.second, at.Location())
 	case days:
 		return wall(year, month, day+r.every*n, r.hour, r.minute, r.second, at.Location())
+	case months:
+		return r.monthly(year, month+time.Month(r.every*n), at.Location())
 	case hours:
 		return at.Add(time.Duration(r.every*n) * time.Hour)
 	default:
 		return at.Add(time.Duration(r.every*n) * time.Minute)
 	}
+}
+
+// monthly is the occurrence in a month.
+func (r rhythm) monthly(year int, month time.Month, zone *time.Location) time.Time {
+	last := time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC) // the day before the next month's first
+	return wall(last.Year(), last.Month(), min(r.day, last.Day()), r.hour, r.minute, r.second, zone)
 }
 
 // wall is the moment at which the clock on the wall shows a time. One that the clock skips is an

@@ -14,7 +14,7 @@ func TestOnEveryDatabase(t *testing.T) {
 		name string
 		run  func(*testing.T, *site)
 	}{
-		{"queries", queryTasks}, {"logs", logTasks}, {"fleets", fleetStates}, {"retention", prunes}, {"schedules", schedulesStored}, {"groups", groupsFilter},
+		{"queries", queryTasks}, {"logs", logTasks}, {"fleets", fleetStates}, {"retention", prunes}, {"schedules", schedulesStored}, {"paused schedules", pausedStored}, {"groups", groupsFilter},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, db *database.DB) {

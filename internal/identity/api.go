@@ -115,6 +115,14 @@ func (s *Service) Routes() []httpapi.Route {
 			ID: "loginCallback", Summary: "Come back from the provider", Description: "Where the provider sends the browser to. Each login can end once, in the browser that began it.",
 			Tags: login, Request: callbackRequest{}, Stream: "text/html", Status: http.StatusSeeOther, Errors: []int{400, 403, 502},
 		}},
+		{Method: "GET", Path: servicehubPath, Action: httpapi.Public, Handle: s.handleCallback, Doc: httpapi.Doc{
+			ID: "loginCallbackAlias", Summary: "Come back from the provider, where ServiceHub's client is registered", Tags: login,
+			Request: callbackRequest{}, Stream: "text/html", Status: http.StatusSeeOther, Errors: []int{400, 403, 502},
+		}},
+		{Method: "POST", Path: backchannelPath, Action: httpapi.Public, Handle: s.handleBackchannel, Limits: httpapi.Limits{Body: 2 * maxToken}, Doc: httpapi.Doc{
+			ID: "backchannelLogout", Summary: "Hear from a provider that somebody has logged out there", Description: "Ends the login that the token names, or all of its subject's, as OpenID Connect Back-Channel Logout says.",
+			Tags: login, Form: backchannelForm{}, Stream: "text/plain", Status: http.StatusOK, Errors: []int{400},
+		}},
 		{Method: "POST", Path: "/auth/logout", Action: httpapi.Public, Handle: s.handleLogout, Doc: httpapi.Doc{
 			ID: "logout", Summary: "Log out", Description: "Ends the session in every tab, and says where it ends at the provider.",
 			Tags: login, Response: LogoutAnswer{}, Errors: []int{403},

@@ -25,7 +25,8 @@ func (s *Service) Authenticate(r *http.Request) (context.Context, error) {
 	header, headerErr := s.takeHeader(r)
 	ctx := context.WithValue(r.Context(), requestKey{}, request{r.Method, r.URL.Path})
 
-	token, err := bearer(r.Header)
+	alike := slices.ContainsFunc(s.cfg.TokenScheme, func(path string) bool { return strings.HasPrefix(r.URL.Path, path) })
+	token, err := bearer(r.Header, alike)
 	if err == nil {
 		switch {
 		case token != "":
@@ -69,8 +70,9 @@ func (s *Service) withAmbient(ctx context.Context, r *http.Request, header strin
 }
 
 // bearer gives the token of the Authorization header. Without one, or with nothing in it, there is
-// none; another scheme is an error. Of several headers the first counts.
-func bearer(h http.Header) (string, error) {
+// none; another scheme is an error, but for "token" where that means the same. Of several headers the
+// first counts.
+func bearer(h http.Header, tokenToo bool) (string, error) {
 	values := h["Authorization"]
 	if len(values) == 0 {
 		return "", nil
@@ -80,7 +82,7 @@ func bearer(h http.Header) (string, error) {
 	if token == "" {
 		return "", nil
 	}
-	if !strings.EqualFold(scheme, "bearer") {
+	if accepted := strings.EqualFold(scheme, "bearer") || tokenToo && strings.EqualFold(scheme, "token"); !accepted {
 		return "", fault.Wrap(ErrScheme, fault.Unauthenticated, "the Authorization header must have the scheme Bearer")
 	}
 	return token, nil

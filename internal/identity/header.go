@@ -88,5 +88,13 @@ func (s *Service) trusted(peer string) bool {
 
 // headerUser is who the proxy named.
 func (s *Service) headerUser(name string) *verified {
-	return &verified{issuer: "header:" + spelling(s.cfg.TrustedHeader.Name), subject: name, name: name}
+	return &verified{issuer: s.HeaderIssuer(), subject: name, name: name}
+}
+
+// HeaderIssuer is what people whom the proxy names are kept under; "" without such a proxy.
+func (s *Service) HeaderIssuer() string {
+	if s.cfg.TrustedHeader.Name == "" {
+		return ""
+	}
+	return "header:" + spelling(s.cfg.TrustedHeader.Name)
 }

@@ -48,6 +48,13 @@ type Config struct {
 	SessionTTL, SessionIdle time.Duration
 	// SkipVerification believes tokens without looking at their signature. For development alone.
 	SkipVerification bool
+	// Callback is where providers send people back to; /auth/callback when empty. Both that and
+	// /redirect_uri are served.
+	Callback string
+	// Contact is whom people can ask for help when a login fails.
+	Contact string
+	// TokenScheme are paths below which clients may say "token" for "Bearer", as JupyterHub's do.
+	TokenScheme []string
 }
 
 // Issuer is one provider of tokens. It has exactly one source of keys: discovery at Issuer,

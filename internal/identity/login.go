@@ -22,6 +22,8 @@ import (
 const (
 	loginPath    = "/auth/login"
 	callbackPath = "/auth/callback"
+	// servicehubPath is where ServiceHub's providers know to send people back to.
+	servicehubPath = "/redirect_uri"
 )
 
 // providers are the issuers that people can log in at with a browser.
@@ -45,7 +47,7 @@ func (s *Service) client(ctx context.Context, is *issuer) (*oauth2.Config, *disc
 		return nil, nil, away(fmt.Errorf("%s does not say where to log in", is.id))
 	}
 	return &oauth2.Config{
-		ClientID: is.ClientID, ClientSecret: is.ClientSecret.Reveal(), RedirectURL: s.cfg.PublicURL + callbackPath,
+		ClientID: is.ClientID, ClientSecret: is.ClientSecret.Reveal(), RedirectURL: s.cfg.PublicURL + cmp.Or(s.cfg.Callback, callbackPath),
 		Endpoint: oauth2.Endpoint{AuthURL: d.AuthURL, TokenURL: d.TokenURL}, Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
 	}, d, nil
 }

@@ -170,7 +170,7 @@ func TestLoginIsNotBelieved(t *testing.T) {
 			s, p := newOther(t)
 			c.change(p)
 			w := p.arrive(t, c.query)
-			if w.Code != c.status || sessionOf(w) != nil {
+			if w.Code != c.status || sessionOf(w) != nil || !strings.Contains(w.Body.String(), "Who can help: an administrator") {
 				t.Errorf("got %d %s", w.Code, w.Body)
 			}
 			if strings.Contains(w.Body.String(), "s3cret") || strings.Contains(s.log.String(), "s3cret") || strings.Contains(s.log.String(), "the-code") {

@@ -60,10 +60,12 @@ func LoadKey(ctx context.Context, db *database.DB, now func() time.Time) (*rsa.P
 
 // ownKey signs service tokens and seals what browsers keep for us.
 type ownKey struct {
-	public  jose.JSONWebKey
-	kid     string
-	signer  jose.Signer
-	sealing []byte
+	public jose.JSONWebKey
+	kid    string
+	signer jose.Signer
+	// vouching signs assertions for apps, by another type, so that none of them is a service token.
+	vouching jose.Signer
+	sealing  []byte
 }
 
 func newOwnKey(key *rsa.PrivateKey) (*ownKey, error) {
@@ -79,12 +81,18 @@ func newOwnKey(key *rsa.PrivateKey) (*ownKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the site's key: %w", err)
 	}
+	vouching, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: public.KeyID}},
+		(&jose.SignerOptions{}).WithType(assertionType))
+	if err != nil {
+		return nil, fmt.Errorf("the site's key: %w", err)
+	}
 	// A key of its own for what is sealed, so that no use of the one helps against the other.
 	sealing, err := hkdf.Key(sha256.New, key.D.Bytes(), nil, "lodge login attempt", 32)
 	if err != nil {
 		return nil, fmt.Errorf("the site's key: %w", err)
 	}
-	return &ownKey{public: public, kid: public.KeyID, signer: signer, sealing: sealing}, nil
+	return &ownKey{public: public, kid: public.KeyID, signer: signer, vouching: vouching, sealing: sealing}, nil
 }
 
 func thumbprint(k jose.JSONWebKey) string {
@@ -95,8 +103,8 @@ func thumbprint(k jose.JSONWebKey) string {
 	return base64.RawURLEncoding.EncodeToString(sum)
 }
 
-// verify checks a service token. Its kid says that it is ours, and the key signs nothing else, so
-// iss is not compared: a site that gets another public_url keeps its tokens.
+// verify checks a service token. Its kid says that it is ours, and the key signs no other token of its
+// type, so iss is not compared: a site that gets another public_url keeps its tokens.
 func (o *ownKey) verify(token string, head tokenHeader, claims map[string]any, now time.Time) (*verified, error) {
 	if head.alg != string(jose.RS256) {
 		return nil, bad("algorithm %.20q is not accepted from ourselves", head.alg)

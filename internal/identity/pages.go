@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"embed"
 	"html/template"
 	"io/fs"
@@ -33,19 +34,20 @@ var pages = template.Must(template.New("page").Parse(`<!doctype html>
 <main><h1>{{.Title}}</h1>
 {{with .Text}}<p>{{.}}</p>{{end}}
 {{range .Links}}<p><a class="button" href="{{.Address}}">{{.Name}}</a></p>{{end}}
+{{with .Contact}}<p>Who can help: {{.}}.</p>{{end}}
 {{with .RequestID}}<p><small>Request {{.}}</small></p>{{end}}
 </main></body></html>
 `))
 
 type page struct {
-	Title, Text, RequestID string
-	Links                  []link
+	Title, Text, Contact, RequestID string
+	Links                           []link
 }
 
 type link struct{ Name, Address string }
 
 func (s *Service) page(w http.ResponseWriter, r *http.Request, status int, title, text, again string) error {
-	p := page{Title: title, Text: text, RequestID: httpapi.RequestID(r.Context())}
+	p := page{Title: title, Text: text, Contact: cmp.Or(s.cfg.Contact, "an administrator of this site"), RequestID: httpapi.RequestID(r.Context())}
 	if again != "" {
 		p.Links = []link{{"Try again", again}}
 	}
@@ -76,7 +78,7 @@ func (s *Service) handlePageFile(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "public, max-age=3600")
-	_, err = w.Write(body) //nolint:gosec // G705: one of two files of our own
+	_, err = w.Write(body)
 	return err
 }
 

@@ -355,7 +355,7 @@ func TestBearerHeader(t *testing.T) {
 		{[]string{"x y"}, "", false},
 		{[]string{"token"}, "", true},
 	} {
-		got, err := bearer(http.Header{"Authorization": c.values})
+		got, err := bearer(http.Header{"Authorization": c.values}, false)
 		if got != c.want || (err == nil) != c.scheme || err != nil && !errors.Is(err, ErrScheme) {
 			t.Errorf("%q: %q, %v", c.values, got, err)
 		}

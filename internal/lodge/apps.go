@@ -1,7 +1,9 @@
 package lodge
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -16,7 +18,9 @@ import (
 	"lodge/internal/access"
 	"lodge/internal/apps"
 	"lodge/internal/apps/docker"
+	"lodge/internal/apps/kubernetes"
 	"lodge/internal/apps/process"
+	"lodge/internal/cluster"
 	"lodge/internal/config"
 	"lodge/internal/fault"
 	"lodge/internal/httpapi"
@@ -66,12 +70,40 @@ func openApps(ctx context.Context, p *platform) (part, error) {
 			Every: c.Cull.Every, Flush: c.Cull.Flush, RestartGrace: c.Cull.RestartGrace, KeepFailed: c.Cull.KeepFailed,
 			OrphanAfter: c.Cull.OrphanAfter, Reconcile: c.Cull.Reconcile,
 		},
-		AccountIssuer: localidp.UserIssuer,
-		Changed:       func(topic string) { p.publish("apps." + topic) },
+		AccountIssuer: localidp.UserIssuer, JupyterHub: c.JupyterHubAPI, Contact: p.cfg.Contact,
+		Changed: func(topic string) { p.publish("apps." + topic) },
 	}, apps.Deps{
-		DB: p.db, Bus: p.bus, Queue: p.queue, Access: p.access, Audit: p.audit, Identity: p.identity, Registry: p.metrics, Now: p.now, Log: p.log,
+		DB: p.db, Bus: p.bus, Queue: p.queue, Access: p.access, Audit: p.audit, Identity: p.identity, AddPerson: p.addPerson, Registry: p.metrics, Now: p.now, Log: p.log,
 	}, drivers...)
 	return a, err
+}
+
+// tokenScheme are the paths of the JupyterHub API, whose clients say "token" for "Bearer".
+func (p *platform) tokenScheme() []string {
+	if !p.cfg.Apps.JupyterHubAPI {
+		return nil
+	}
+	return apps.HubPaths()
+}
+
+// addPerson makes somebody known before their first login, for the context's caller. An account of
+// Lodge's own gets a password that nobody knows: lodge user passwd sets another.
+func (p *platform) addPerson(ctx context.Context, name string, admin bool) (access.User, error) {
+	if _, err := p.access.Require(ctx, "users.write", access.Site); err != nil {
+		return access.User{}, err
+	}
+	who := access.NewUser{Issuer: p.identity.HeaderIssuer(), Subject: name, Name: name, Admin: admin}
+	switch {
+	case p.provider != nil:
+		account, err := p.provider.AddUser(ctx, name, "", rand.Text())
+		if err != nil {
+			return access.User{}, err
+		}
+		who.Issuer, who.Subject, who.Name, who.Email = localidp.UserIssuer, account.Subject, account.Name, account.Email
+	case who.Issuer == "":
+		return access.User{}, fault.New(fault.Invalid, "people come to be at their first login at their provider")
+	}
+	return p.access.CreateUser(ctx, who)
 }
 
 // catalogueOf is the configuration's catalogue, or the samples.
@@ -116,24 +148,45 @@ func appDrivers(ctx context.Context, p *platform) ([]apps.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !wantsDocker(p.cfg.Apps) {
-		return []apps.Driver{plain}, nil
+	drivers := []apps.Driver{plain}
+	for _, want := range []struct {
+		name string
+		open func(p *platform, installation string) (apps.Driver, error)
+	}{{"docker", openDocker}, {"kubernetes", openKubernetes}} {
+		if !p.cfg.Apps.Uses(want.name) {
+			continue
+		}
+		d, err := want.open(p, installation)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("apps: %w", err), closeDrivers(drivers))
+		}
+		drivers = append(drivers, d)
 	}
+	return drivers, nil
+}
+
+func openDocker(p *platform, installation string) (apps.Driver, error) {
 	e := p.cfg.Apps.Docker
-	containers, err := docker.New(docker.Config{
+	return docker.New(docker.Config{
 		Host: e.Host, Installation: installation, Network: e.Network, Pool: e.Pool(), MTU: e.NetworkMTU, Publish: e.Reach == "port",
 		AllowedSources: e.AllowedSources, Pull: e.Pull, AuthFile: e.RegistryAuth.File,
 	}, p.now, p.log)
+}
+
+func openKubernetes(p *platform, installation string) (apps.Driver, error) {
+	k := p.cfg.Apps.Kubernetes
+	access, err := cluster.Place{Kubeconfig: p.cfg.Kubernetes.Kubeconfig, Context: p.cfg.Kubernetes.Context}.Access()
 	if err != nil {
 		return nil, err
 	}
-	return []apps.Driver{plain, containers}, nil
-}
-
-// wantsDocker says whether anything is to run as a container.
-func wantsDocker(c config.Apps) bool {
-	list, _ := apps.ParseCatalogue([]byte(c.Catalogue)) // which was checked
-	return c.Driver == "docker" || slices.ContainsFunc(list, func(a apps.App) bool { return a.Driver == "docker" })
+	trusted, err := config.Networks(append(slices.Clone(p.cfg.HTTP.TrustedProxies), p.cfg.Identity.TrustedHeader.Proxies...))
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.New(kubernetes.Config{
+		Access: access, Installation: installation, Namespace: k.Namespace, StorageClass: k.StorageClass, AccessMode: k.AccessMode,
+		PullSecrets: k.PullSecrets, NodeSelector: k.Nodes(), Pull: k.Pull, LodgeNamespace: k.LodgeNamespace, LodgeNetworks: k.Networks(), Trusted: trusted,
+	}, p.now, p.log)
 }
 
 // onlySamples says why nothing but Lodge's own samples may run as a process; "" if anything may. These
@@ -246,8 +299,11 @@ func (e *examination) apps(ctx context.Context, p *platform) {
 	for _, d := range drivers {
 		health, err := d.Health(ctx)
 		advice := ""
-		if d.Name() == "docker" {
+		switch d.Name() {
+		case "docker":
 			advice = "check apps.docker.host, that the engine runs, and that Lodge may use its socket"
+		case "kubernetes":
+			advice = "check kubernetes.kubeconfig, that the API server can be reached, and apps.kubernetes.namespace"
 		}
 		e.result("apps, "+d.Name()+" driver", err, "answers, version "+health.Version, advice)
 		for _, w := range health.Warnings {
@@ -266,6 +322,7 @@ func (e *examination) apps(ctx context.Context, p *platform) {
 	}
 	for _, a := range list {
 		e.app(a)
+		e.image(ctx, a, drivers)
 	}
 }
 
@@ -283,14 +340,39 @@ func (e *examination) wildcard(ctx context.Context, public string) {
 	name := "doctor--test." + suffix
 	if _, err := net.DefaultResolver.LookupHost(ctx, name); err != nil {
 		e.add(Failure, "apps", "%s cannot be found: let *.%s lead here in the DNS, or set apps.routing to path", name, suffix)
-		return
+	} else {
+		e.add(Well, "apps", "are reached below %s, which leads somewhere", suffix)
 	}
-	e.add(Well, "apps", "are reached below %s, which leads somewhere", suffix)
 	if e.cfg.TLS.CertFile == "" {
 		return
 	}
 	if err := certificateFits(e.cfg.TLS, name); err != nil {
 		e.add(Failure, "apps", "the certificate does not hold for *.%s: browsers will refuse every app", suffix)
+	}
+}
+
+// image looks whether an app's image can be run.
+func (e *examination) image(ctx context.Context, a apps.App, drivers []apps.Driver) {
+	at := slices.IndexFunc(drivers, func(d apps.Driver) bool { return d.Name() == cmp.Or(a.Driver, e.cfg.Apps.Driver) })
+	if at < 0 || a.Image == "" {
+		return
+	}
+	engine, ok := drivers[at].(interface {
+		Examine(ctx context.Context, image string) (root bool, err error)
+	})
+	if !ok {
+		return
+	}
+	subject := "app " + string(a.ID)
+	root, err := engine.Examine(ctx, a.Image)
+	switch {
+	case fault.Is(err, fault.Unavailable): // the driver's own finding says so
+	case err != nil:
+		e.result(subject, err, "", "check its tag, or put the image there")
+	case root && a.Security.RunAs == "image" && !a.Security.AllowRoot:
+		e.add(Failure, subject, "the image %s would run as root, so it is not run: give security.run_as a number, or allow_root", a.Image)
+	default:
+		e.add(Well, subject, "the image %s can be run", a.Image)
 	}
 }
 

@@ -206,6 +206,15 @@ func (e *examination) stores(ctx context.Context, log *slog.Logger) {
 	for _, name := range slices.Sorted(maps.Keys(reached)) {
 		e.result("issuer "+name, reached[name], "gives its keys", "check its address in identity.issuers, and ca_file if its certificate is your own")
 	}
+	rehearsed := p.identity.Rehearse(ctx)
+	for _, name := range slices.Sorted(maps.Keys(rehearsed)) {
+		for _, wrong := range rehearsed[name] {
+			e.result("issuer "+name, wrong, "", "")
+		}
+		if len(rehearsed[name]) == 0 {
+			e.add(Well, "issuer "+name, "knows us, and lets logins begin")
+		}
+	}
 	if p.provider != nil {
 		e.add(Well, "identity", "people log in at the embedded provider")
 	}

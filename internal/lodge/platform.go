@@ -126,7 +126,7 @@ func (p *platform) openIdentity(ctx context.Context) error {
 		})
 	}
 	if len(issuers) == 0 && c.TrustedHeader.Name == "" {
-		provider := localidp.Config{PublicURL: p.publicURL, PasswordGrant: c.PasswordGrant, LeadsTo: appHosts(p.publicURL, p.cfg.Apps)}
+		provider := localidp.Config{PublicURL: p.publicURL, PasswordGrant: c.PasswordGrant, Contact: p.cfg.Contact, LeadsTo: appHosts(p.publicURL, p.cfg.Apps)}
 		if p.provider, err = localidp.New(ctx, provider, p.db, identity.NewLimiter(p.now), p.now, p.log); err != nil {
 			return err
 		}
@@ -144,6 +144,7 @@ func (p *platform) openIdentity(ctx context.Context) error {
 		PublicURL: p.publicURL, Issuers: issuers,
 		TrustedHeader: identity.TrustedHeader{Name: c.TrustedHeader.Name, Proxies: proxies},
 		SessionTTL:    c.SessionTTL, SessionIdle: c.SessionIdle, SkipVerification: c.SkipJWT,
+		TokenScheme: p.tokenScheme(), Callback: c.Callback, Contact: p.cfg.Contact,
 	}, p.db, p.bus, p.access, p.audit, key, p.now, p.log)
 	return err
 }

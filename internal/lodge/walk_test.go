@@ -30,7 +30,7 @@ import (
 
 // publicRoutes are all that need no login; a part that is alone stands at the root.
 var publicRoutes = []string{
-	"GET /.well-known/jwks.json", "GET /auth/callback", "GET /auth/login", "POST /auth/logout", "GET /auth/page/{file}",
+	"GET /.well-known/jwks.json", "GET /auth/callback", "GET /redirect_uri", "POST /auth/backchannel-logout", "GET /auth/login", "POST /auth/logout", "GET /auth/page/{file}",
 	"GET /docs", "GET /docs/docs.css", "GET /docs/oauth2-redirect", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /redoc",
 	"GET /results/docs", "GET /results/docs/docs.css", "GET /results/docs/oauth2-redirect", "GET /results/healthz", "GET /results/openapi.json", "GET /results/redoc",
 	"GET /fleet/docs", "GET /fleet/docs/docs.css", "GET /fleet/docs/oauth2-redirect", "GET /fleet/openapi.json", "GET /fleet/redoc",
@@ -38,6 +38,7 @@ var publicRoutes = []string{
 	"GET /workflows/docs", "GET /workflows/docs/docs.css", "GET /workflows/docs/oauth2-redirect", "GET /workflows/openapi.json", "GET /workflows/redoc", "GET /workflows/livez", "GET /workflows/readyz", "GET /workflows/versionz",
 	"GET /workflows/api/v1/spec", "GET /workflows/api/v1/spec/flowify.json",
 	"GET /auth/app", "GET /open/{app}",
+	"GET /hub/api", "GET /hub/api/docs", "GET /hub/api/docs/docs.css", "GET /hub/api/docs/oauth2-redirect", "GET /hub/api/openapi.json", "GET /hub/api/redoc",
 }
 
 // asksItself is the route that finds its caller itself: stock fleet adapters can only be given an
@@ -69,7 +70,7 @@ func startSite(t *testing.T, parts ...string) *site {
 	must(t, err)
 	cfg, err := config.Load(config.Input{File: os.DevNull, Environ: []string{
 		"LODGE_DATA=" + filepath.Join(dir, "data"), "LODGE_LISTEN=127.0.0.1:0", "LODGE_IDENTITY_ISSUERS=" + string(issuers),
-		"LODGE_IDENTITY_TRUSTED_HEADER_NAME=X-User", "LODGE_IDENTITY_TRUSTED_HEADER_PROXIES=127.0.0.1", "LODGE_IDENTITY_ADMINS=boss",
+		"LODGE_IDENTITY_TRUSTED_HEADER_NAME=X-User", "LODGE_IDENTITY_TRUSTED_HEADER_PROXIES=127.0.0.1", "LODGE_IDENTITY_ADMINS=boss", "LODGE_APPS_JUPYTERHUB_API=true",
 	}})
 	must(t, err)
 	l, err := Open(t.Context(), cfg, Options{Parts: parts, Version: "test", Out: io.Discard, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
@@ -307,7 +308,7 @@ func (s *site) walkGuarded(t *testing.T, routes []httpapi.RegisteredRoute) {
 			if status != http.StatusForbidden && status != http.StatusUnauthorized && status != http.StatusNotFound && !none {
 				t.Errorf("%s, without %s: %d %s", at, r.Action, status, body)
 			}
-		case r.Mount == "apps" && r.InService && (status == http.StatusNotFound || status == http.StatusOK && strings.HasPrefix(body, `{"items":[]`)):
+		case (r.Mount == "apps" || r.Mount == "jupyterhub") && r.InService && (status == http.StatusNotFound || status == http.StatusOK && strings.HasPrefix(body, `{"items":[]`)):
 			// What is not theirs to see does not exist.
 		case status != http.StatusForbidden:
 			t.Errorf("%s, without %s: %d %s", at, r.Action, status, body)

@@ -48,13 +48,6 @@ func changed(result sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-func truth(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // asJSON writes what a column keeps as JSON.
 func asJSON(v any) (string, error) {
 	text, err := spec.Encode(v)
@@ -102,7 +95,7 @@ func (s *store) insertWorkspace(ctx context.Context, tx *database.Tx, w Workspac
 		return err
 	}
 	_, err = tx.Exec(ctx, "INSERT INTO wf_workspaces ("+workspaceColumns+", created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		w.Name, w.Description, roles, labels, truth(w.Hidden), database.Micros(now), database.Micros(now))
+		w.Name, w.Description, roles, labels, database.Flag(w.Hidden), database.Micros(now), database.Micros(now))
 	return err
 }
 
@@ -124,7 +117,7 @@ func (s *store) updateWorkspace(ctx context.Context, tx *database.Tx, w Workspac
 		return err
 	}
 	_, err = tx.Exec(ctx, "UPDATE wf_workspaces SET description = ?, roles = ?, labels = ?, hidden = ?, updated_at = ? WHERE name = ?",
-		w.Description, roles, labels, truth(w.Hidden), database.Micros(now), w.Name)
+		w.Description, roles, labels, database.Flag(w.Hidden), database.Micros(now), w.Name)
 	return err
 }
 

@@ -95,7 +95,7 @@ func (s *store) insertVersion(ctx context.Context, tx *database.Tx, d document) 
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO wf_versions (kind, uid, version, latest, workspace, name, description, implementation,
 		author_oid, author_email, modified_at, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.kind, m.UID.String(), m.Version.Current, truth(latest), d.workspace(), m.Name, m.Description, d.root().Implementation.Kind(),
+		d.kind, m.UID.String(), m.Version.Current, database.Flag(latest), d.workspace(), m.Name, m.Description, d.root().Implementation.Kind(),
 		m.ModifiedBy.OID, m.ModifiedBy.Email, database.Micros(m.Timestamp.Time), tags)
 	if err != nil {
 		return err
@@ -271,7 +271,7 @@ func (s *store) users(ctx context.Context, q database.Querier, id uuid.UUID, ver
 		JOIN wf_versions v ON v.kind = r.kind AND v.uid = r.uid AND v.version = r.version
 		WHERE r.to_uid = ? AND (r.to_version = ? OR (r.to_version = 0 AND 1 = ?))
 		AND NOT (r.kind = 'component' AND r.uid = ? AND r.version = ?)
-		ORDER BY v.kind, v.uid, v.version LIMIT ?`, id.String(), version, truth(last), id.String(), version, limit)
+		ORDER BY v.kind, v.uid, v.version LIMIT ?`, id.String(), version, database.Flag(last), id.String(), version, limit)
 	return database.Collect(rows, err, func(rows *sql.Rows) (u user, err error) {
 		return u, rows.Scan(&u.kind, &u.uid, &u.version, &u.name, &u.workspace)
 	})

@@ -4,12 +4,19 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -291,4 +298,54 @@ func TestContainersAreAdopted(t *testing.T) {
 			t.Errorf("a container was touched: %+v", found)
 		}
 	}
+}
+
+// What would go wrong with the apps of a site is told before anybody meets it.
+func TestDoctorOfApps(t *testing.T) {
+	t.Parallel()
+	address, _ := engine(t)
+	l := newLodge(t, withApps(`[{id: echo, image: "echoheaders:latest"}, {id: missing, image: "no/such:image"},
+		{id: rooted, image: "rootapp:latest", security: {run_as: image}}, {id: meant, image: "rootapp:latest", security: {run_as: image, allow_root: true}},
+		{id: local, driver: process, command: [/no/such/program]}]`),
+		with("LODGE_APPS_DRIVER", "docker"), with("LODGE_APPS_DOCKER_HOST", address), with("LODGE_APPS_DOCKER_PULL", "never"))
+	said := l.admin("doctor").fails("must be mended").stdout
+	for _, want := range []string{
+		`(?m)^ok +app echo +the image echoheaders:latest can be run$`,
+		`(?m)^failure +app missing +the image no/such:image is not there`,
+		`(?m)^failure +app rooted +the image rootapp:latest would run as root`,
+		`(?m)^warning +app meant +may run as root`,
+		`(?m)^failure +app local +there is no program /no/such/program`,
+		`(?m)^ok +apps, docker driver +answers`,
+	} {
+		if !regexp.MustCompile(want).MatchString(said) {
+			t.Errorf("nothing says %s:\n%s", want, said)
+		}
+	}
+	// An engine whose socket is not there, hosts that nobody finds, and a certificate that is not for them.
+	cert, key := certificate(t, "lodge.invalid")
+	far := newLodge(t, withApps(`[{id: echo, image: "echoheaders:latest"}]`), with("LODGE_APPS_DRIVER", "docker"), with("LODGE_APPS_DOCKER_HOST", "unix:///no/such/socket"),
+		with("LODGE_PUBLIC_URL", "https://lodge.invalid"), with("LODGE_TLS_CERT_FILE", cert), with("LODGE_TLS_KEY_FILE", key))
+	said = far.admin("doctor").fails("must be mended").stdout
+	for _, want := range []string{`(?m)^failure +apps, docker driver +.*check apps.docker.host`, `(?m)^failure +apps +doctor--test.apps.lodge.invalid cannot be found: let \*.apps.lodge.invalid lead here`, `(?m)^failure +apps +the certificate does not hold for \*.apps.lodge.invalid`} {
+		if !regexp.MustCompile(want).MatchString(said) {
+			t.Errorf("nothing says %s:\n%s", want, said)
+		}
+	}
+}
+
+// certificate makes one for a host and no others, and gives its files.
+func certificate(t testing.TB, host string) (cert, key string) {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	noError(t, err)
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, private.Public(), private)
+	noError(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	noError(t, err)
+	noError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	noError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+	return cert, key
 }

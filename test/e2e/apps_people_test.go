@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -348,4 +349,63 @@ func TestTwoServersOneSite(t *testing.T) {
 	equal(t, "launched at the other server", other.launch("wild").ID, session.ID)
 	other.send("DELETE", "/api/v1/app-sessions/"+session.ID, nil)
 	within(t, 10*time.Second, "the first server knows that it was stopped", func() bool { return ana.get(session.host()+"/pid").status == 503 })
+}
+
+// What one server sees of use keeps the other from closing the app.
+func TestUseAtTheOtherServer(t *testing.T) {
+	t.Parallel()
+	stores := all(onPostgres(t), with("LODGE_NATS_URL", natsServer(t)))
+	// Both write down at leisure, so that the one that closes has to ask.
+	slow := all(with("LODGE_APPS_CULL_EVERY", "300ms"), with("LODGE_APPS_CULL_FLUSH", "10m"), with("LODGE_APPS_CULL_RESTART_GRACE", "1ms"))
+	catalogue := "[" + everyone("wild", "serve", ", idle_timeout: 2s, warn_before: 1s") + "]"
+	one := startLodge(t, withApps(catalogue), stores, slow)
+	two := startLodge(t, withApps(catalogue), stores, slow)
+	ana := one.person("ana")
+	session := ana.up("wild")
+	// Whichever of the two looks after everybody's apps, the use is at the other one too.
+	for _, server := range []*lodge{one, two} {
+		at := "http://" + strings.Replace(strings.TrimPrefix(session.host(), "http://"), strings.TrimPrefix(one.url(), "http://127.0.0.1"), strings.TrimPrefix(server.url(), "http://127.0.0.1"), 1)
+		c := server.person("ana")
+		for range 12 { // twice the time-out and more
+			c.do("POST", at+"/post", nil, "x").is(200)
+			<-time.After(400 * time.Millisecond)
+		}
+		equal(t, "state while it is used at one of two", ana.look(session.ID).State, "ready")
+	}
+	eventually(t, "it is closed when nobody uses it", func() bool {
+		s := ana.look(session.ID)
+		return s.State == "stopped" && s.Cause == "idle"
+	})
+}
+
+// Who loses the role that an app is for has no app any more: neither a page, nor a socket that is open.
+func TestARoleIsTaken(t *testing.T) {
+	t.Parallel()
+	l := startLodge(t, withApps(`[{id: wild, command: [{wild}, serve], allow: {roles: [scientist]}}]`))
+	root := l.administrator()
+	root.send("POST", "/api/v1/roles", map[string]string{"name": "scientist"}).is(201)
+	ana := l.person("ana")
+	me := parse[struct{ ID string }](ana.get("/api/v1/me").is(200)).ID
+	ana.send("POST", "/api/v1/apps/wild/sessions", nil).is(404)
+	root.send("PUT", "/api/v1/users/"+me+"/roles/scientist", nil)
+	eventually(t, "the role holds", func() bool { return ana.send("POST", "/api/v1/apps/wild/sessions", nil).status < 300 })
+	session := list[appSession](ana, "/api/v1/app-sessions")[0]
+	ana.until(session.ID, "ready")
+	missing := ana.get(strings.Replace(session.host(), "wild--", "none--", 1) + "/").is(404)
+	socket, _, err := websocket.Dial(t.Context(), session.host()+"/ws", &websocket.DialOptions{HTTPClient: ana.http, HTTPHeader: http.Header{"userid": {"ana"}, "Origin": {session.host()}}}) //nolint:bodyclose // what follows is no body
+	noError(t, err)
+	root.send("DELETE", "/api/v1/users/"+me+"/roles/scientist", nil)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if _, _, err := socket.Read(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("the socket was not closed: %v", err)
+	}
+	var gone answer
+	eventually(t, "the app is not there any more", func() bool { gone = ana.get(session.host() + "/"); return gone.status == 404 })
+	if gone.body == "" || len(gone.header) != len(missing.header) {
+		t.Errorf("an app that is not there answers %v, one that is no longer hers %v", missing.header, gone.header)
+	}
+	// It is hers to stop all the same.
+	ana.send("DELETE", "/api/v1/app-sessions/"+session.ID, nil)
+	eventually(t, "she has stopped it", func() bool { return ana.look(session.ID).State == "stopped" })
 }

@@ -60,11 +60,16 @@ func open() error {
 		Timeout:   20 * time.Second,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
 	}
-	return img()
+	for name, source := range map[string]string{testApp: "lodge/internal/drivertest/testapp", demoApp: "lodge/examples/apps/demo"} {
+		if err := image(name, source, "app", "/bin/app", "10001"); err != nil {
+			return err
+		}
+	}
+	return image("img:latest", "./testdata/run", "run") // which Lodge's golden files name
 }
 
-// img makes the image that Lodge's golden files name.
-func img() error {
+// image makes one that holds a program and a folder to write to. more are its entry point and its user.
+func image(name, source, program string, more ...string) error {
 	folder, err := os.MkdirTemp("", "img")
 	if err != nil {
 		return err
@@ -78,9 +83,9 @@ func img() error {
 	if err := os.Chmod(filepath.Join(folder, "tmp"), 0o777|os.ModeSticky); err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-o", filepath.Join(folder, "bin", "run"), "./testdata/run")
+	build := exec.Command("go", "build", "-o", filepath.Join(folder, "bin", program), source)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	load := exec.Command("bash", "-c", `source lib.sh && load img:latest "$0"`, folder)
+	load := exec.Command("bash", append([]string{"-c", `source lib.sh && load "$@"`, "load", name, folder}, more...)...)
 	load.Dir = tools
 	for _, c := range []*exec.Cmd{build, load} {
 		if out, err := c.CombinedOutput(); err != nil {

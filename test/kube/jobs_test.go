@@ -16,7 +16,7 @@ func double() map[string]any {
 
 func TestStandInJobSucceeds(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	ws := l.workspace()
 	c := graph("x", "o", "x>a.x", "b.o>o", "a.o>b.x", double(), double())
 	j := l.root.run(ws, c, map[string]any{"x": "ab"})
@@ -39,7 +39,7 @@ func TestStandInJobSucceeds(t *testing.T) {
 
 func TestStandInJobFails(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	ws := l.workspace()
 	c := graph("x", "", "x>a.x", "", "a.o>b.x", brick("x", "o", `echo bad >&2; exit 3`), double())
 	j := l.root.run(ws, c, map[string]any{"x": "ab"})
@@ -51,7 +51,7 @@ func TestStandInJobFails(t *testing.T) {
 
 func TestStandInJobMapsAndChooses(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	ws := l.workspace()
 	each := component("xs[]", "os[]", map[string]any{"type": "map", "node": double(), "inputMappings": wires("xs>x"), "outputMappings": wires("o>os")})
 	j := l.root.run(ws, each, map[string]any{"xs": []string{"a", "b", "c"}})
@@ -72,7 +72,7 @@ func TestStandInJobMapsAndChooses(t *testing.T) {
 // The log of a step is read while it runs.
 func TestStandInJobIsTerminated(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	ws := l.workspace()
 	j := l.root.run(ws, graph("x", "", "x>a.x", "", "", brick("x", "", `echo begun; trap 'exit 143' TERM; while true; do sleep 0.2; done`)), map[string]any{"x": "1"})
 	j.begun("a")
@@ -90,7 +90,7 @@ func TestStandInJobIsTerminated(t *testing.T) {
 // is gone.
 func TestStandInJobIsRetried(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	ws := l.workspace()
 	l.root.do(http.MethodPut, "/secrets/"+ws+"/WORD", map[string]any{"key": "WORD", "value": "no"}, http.StatusCreated)
 	second := component("x WORD!", "o", map[string]any{
@@ -149,7 +149,7 @@ func (j running) whole() {
 
 func TestStandInJobOutlivesLodge(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	j := l.root.run(l.workspace(), slow(), map[string]any{"x": "x"})
 	l.kill() // perhaps before the Workflow is there
 	j.begun("a")
@@ -162,7 +162,7 @@ func TestStandInJobOutlivesLodge(t *testing.T) {
 // The Workflow of a job that has ended goes, the job stays.
 func TestStandInWorkflowGoes(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t, "LODGE_WORKFLOWS_ARGO_KEEP=2s")
+	l := startJobSite(t, "LODGE_WORKFLOWS_ARGO_KEEP=2s")
 	j := l.root.run(l.workspace(), double(), map[string]any{"x": "a"})
 	j.ends("Succeeded")
 	eventually(t, "the end of the Workflow and its pods", func() bool {
@@ -180,7 +180,7 @@ func TestStandInWorkflowGoes(t *testing.T) {
 // Somebody deletes the Workflow of a job that runs.
 func TestStandInWorkflowIsDeleted(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	j := l.root.run(l.workspace(), slow(), map[string]any{"x": "x"})
 	j.begun("a")
 	j.workflow().do(http.MethodDelete, j.workflow().path(), nil, nil)
@@ -190,7 +190,7 @@ func TestStandInWorkflowIsDeleted(t *testing.T) {
 // What the cluster refuses ends the job with what the cluster said.
 func TestClusterRefusesAJob(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	ws := l.workspace()
 	c := admin(t)
 	c.do(http.MethodPost, "/api/v1/namespaces/"+ws+"/resourcequotas",
@@ -212,7 +212,7 @@ const anyStatus = 0
 
 func TestOthersSeeNothing(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	ws := l.workspace("members")
 	j := l.root.run(ws, double(), map[string]any{"x": "a"})
 	other := l.person("other")

@@ -22,12 +22,12 @@ func config(name, roles string) map[string]any {
 }
 
 // sees says whether somebody sees a workspace.
-func (p person) sees(workspace string) bool {
+func (p jobCaller) sees(workspace string) bool {
 	_, text := p.try(http.MethodGet, "/workspaces/", nil)
 	return strings.Contains(text, `"name":"`+workspace+`"`)
 }
 
-func (p person) may(workspace string) bool {
+func (p jobCaller) may(workspace string) bool {
 	status, _ := p.try(http.MethodPost, "/jobs/", jobOf(workspace, double(), nil))
 	return status != http.StatusForbidden && status != http.StatusNotFound
 }
@@ -36,7 +36,7 @@ func (p person) may(workspace string) bool {
 // roles, and whether there are any.
 func TestWorkspacesFollowConfigMaps(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	c := admin(t)
 	ns := c.namespace()
 	t.Cleanup(func() { _, _ = c.try(http.MethodDelete, configMaps+"/"+ns, nil, nil) })
@@ -67,7 +67,7 @@ func TestWorkspacesFollowConfigMaps(t *testing.T) {
 // Lodge makes namespaces and deletes those that it has made, and no others.
 func TestWorkspaceIsANamespace(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	c := admin(t)
 	ws := l.workspace("a")
 	var made object
@@ -105,7 +105,7 @@ func TestWorkspaceIsANamespace(t *testing.T) {
 // The administrator's command says what a cluster lacks.
 func TestDoctorLooksAtTheCluster(t *testing.T) {
 	t.Parallel()
-	l := startLodge(t)
+	l := startJobSite(t)
 	said, _ := l.command("doctor")
 	contains(t, "with the rights", said, "Lodge has the rights that it needs")
 	l.env = append(l.env, "LODGE_WORKFLOWS_ARGO_NAMESPACE=default")

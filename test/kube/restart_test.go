@@ -43,7 +43,7 @@ func TestStandInOutlivesTheAPIServer(t *testing.T) {
 
 // What Lodge watches is lost with the API server, and what it follows, too.
 func TestStandInJobOutlivesTheAPIServer(t *testing.T) {
-	l := startLodge(t)
+	l := startJobSite(t)
 	j := l.root.run(l.workspace(), slow(), map[string]any{"x": "x"})
 	j.begun("a")
 	restart(t, "kube-apiserver")
@@ -52,7 +52,7 @@ func TestStandInJobOutlivesTheAPIServer(t *testing.T) {
 }
 
 func TestStandInJobOutlivesTheController(t *testing.T) {
-	l := startLodge(t)
+	l := startJobSite(t)
 	j := l.root.run(l.workspace(), slow(), map[string]any{"x": "x"})
 	j.begun("a")
 	restart(t, "wfstub")

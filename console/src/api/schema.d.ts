@@ -4048,10 +4048,14 @@ export interface components {
         };
         PostScheduledTaskRequest: {
             except_dates?: string[] | null;
+            /** @description whether its runs are left out */
+            paused?: boolean | null;
             schedules: components["schemas"]["Schedule"][];
             /** Format: date-time */
             start_from?: string | null;
             task_request: components["schemas"]["TaskRequest"];
+            /** @description whose times and dates these are, such as Europe/Berlin; the site's when empty */
+            time_zone?: string | null;
             /** Format: date-time */
             until?: string | null;
         };
@@ -4244,8 +4248,13 @@ export interface components {
             at: string;
             /** Format: int64 */
             every?: number | null;
+            /**
+             * Format: int64
+             * @description day of the month, 1 to 31, for the period month
+             */
+            on_day?: number | null;
             /** @enum {string} */
-            period: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday" | "day" | "hour" | "minute";
+            period: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday" | "day" | "hour" | "minute" | "month";
         };
         ScheduledTask: {
             created_by: string;
@@ -4255,10 +4264,12 @@ export interface components {
             last_error?: string | null;
             /** Format: date-time */
             last_ran?: string | null;
+            paused?: boolean;
             schedules: components["schemas"]["Schedule"][];
             /** Format: date-time */
             start_from?: string | null;
             task_request: unknown;
+            time_zone?: string;
             /** Format: date-time */
             until?: string | null;
         };

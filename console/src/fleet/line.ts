@@ -1,3 +1,4 @@
+import { replaceEqualDeep } from '@tanstack/react-query';
 import { createContext, useContext, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import type { LineState, Rooms } from '../api/rooms';
 
@@ -15,7 +16,8 @@ export function useLineState(): LineState {
 }
 
 /**
- * The newest of each of these rooms. However often they change, a page is drawn a few times a second.
+ * The newest of each of these rooms. However often they change, a page is drawn a few times a second,
+ * and what is as before stays the same object: only what changed is drawn again.
  */
 export function useRooms<T>(names: readonly string[], every = 250): ReadonlyMap<string, T> {
   const line = useLine();
@@ -26,7 +28,7 @@ export function useRooms<T>(names: readonly string[], every = 250): ReadonlyMap<
     let timer: ReturnType<typeof setTimeout> | undefined;
     const draw = () => {
       timer = undefined;
-      setValues(new Map(newest));
+      setValues((before) => new Map([...newest].map(([name, value]) => [name, replaceEqualDeep(before.get(name), value)])));
     };
     const leave = (key === '' ? [] : key.split('\n')).map((name) =>
       line.listen(name, (data) => {

@@ -24,6 +24,8 @@ describe('a schedule in words', () => {
     [[{ period: 'hour' as const, at: ':15' }], 'every hour at 15 min past'],
     [[{ period: 'hour' as const, at: '30:05' }], 'every hour at 30 min 05 s past'],
     [[{ every: 5, period: 'minute' as const, at: ':00' }], 'every 5 minutes at 00 s'],
+    [[{ period: 'month' as const, at: '09:00', on_day: 15 }], 'every month on day 15 at 09:00'],
+    [[{ every: 3, period: 'month' as const, at: '09:00', on_day: 31 }], 'every 3 months on the last day at 09:00'],
     [[], 'never'],
   ])('%j', (schedules, words) => expect(inWords(schedules)).toBe(words));
 });
@@ -38,6 +40,7 @@ describe('the form', () => {
     noRecurrence,
     { ...noRecurrence, days: ['monday'], time: '23:59' },
     { ...noRecurrence, mode: 'every' as const, unit: 'day' as const, every: 3, time: '06:30' },
+    { ...noRecurrence, mode: 'every' as const, unit: 'month' as const, every: 2, onDay: 31, time: '06:30' },
   ])('comes back from what it stores: %j', (r) => expect(recurrenceOf(schedulesOf(r).schedules, null, null)).toEqual(r));
   it('leaves alone what it has no field for', () => {
     expect(recurrenceOf([{ period: 'monday', at: '09:00' }, { period: 'friday', at: '10:00' }], null, null)).toBeUndefined();

@@ -32,7 +32,7 @@ export function inWords(schedules: readonly Schedule[]): string {
   return list(parts) || 'never';
 }
 
-function one({ every, period, at }: Schedule): string {
+function one({ every, period, at, on_day }: Schedule): string {
   const n = every ?? 1;
   const each = n === 1 ? `every ${period}` : `every ${n} ${period}s`;
   switch (period) {
@@ -41,6 +41,8 @@ function one({ every, period, at }: Schedule): string {
       const [minute = '', second = ''] = at.startsWith(':') ? [at.slice(1)] : at.split(':');
       return `${each} at ${minute} min${second === '' || second === '00' ? '' : ` ${second} s`} past`;
     }
+    case 'month':
+      return `${each} on ${on_day === 31 ? 'the last day' : `day ${on_day ?? 1}`} at ${at}`;
     case 'minute':
       return `${each} at ${at.replace(/^:/, '')} s`;
     default:
@@ -52,19 +54,21 @@ export function isWeekday(period: Period): boolean {
   return (weekdays as readonly Period[]).includes(period);
 }
 
-/** The form's half of a schedule: days at a time, or every so many days, hours or minutes. */
+/** The form's half of a schedule: days at a time, or every so many months, days, hours or minutes. */
 export interface Recurrence {
   readonly mode: 'days' | 'every';
   readonly days: readonly string[];
   readonly time: string;
   readonly every: number;
-  readonly unit: 'day' | 'hour' | 'minute';
+  readonly unit: 'month' | 'day' | 'hour' | 'minute';
+  /** The day of the month; in a month that has no such day it is the last one. */
+  readonly onDay: number;
   /** Dates as an input has them; '' for none. */
   readonly from: string;
   readonly until: string;
 }
 
-export const noRecurrence: Recurrence = { mode: 'days', days: weekdays.slice(0, 5), time: '09:00', every: 1, unit: 'day', from: '', until: '' };
+export const noRecurrence: Recurrence = { mode: 'days', days: weekdays.slice(0, 5), time: '09:00', every: 1, unit: 'day', onDay: 1, from: '', until: '' };
 
 /** The schedules that the form makes, or what is wrong with it. */
 export function schedulesOf(r: Recurrence): { schedules: Schedule[]; problem?: string } {
@@ -74,6 +78,7 @@ export function schedulesOf(r: Recurrence): { schedules: Schedule[]; problem?: s
     if (!/^\d\d:\d\d$/.test(r.time)) return { schedules: [], problem: 'Give a time of day.' };
     return { schedules: weekdays.filter((d) => r.days.includes(d)).map((period) => ({ period, at: r.time })) };
   }
+  if (r.unit === 'month') return { schedules: [{ every: r.every, period: r.unit, at: r.time, on_day: r.onDay }] };
   const at = r.unit === 'day' ? r.time : r.unit === 'hour' ? `:${r.time.slice(3, 5)}` : ':00';
   return { schedules: [{ every: r.every, period: r.unit, at }] };
 }
@@ -89,6 +94,7 @@ export function recurrenceOf(schedules: readonly Schedule[], from: string | null
   if (rest.length > 0 || isWeekday(first.period)) return undefined;
   const unit = first.period as Recurrence['unit'];
   const every = first.every ?? 1;
+  if (unit === 'month') return { ...noRecurrence, ...ends, mode: 'every', unit, every, onDay: first.on_day ?? 1, time: first.at.slice(0, 5) };
   if (unit === 'day') return { ...noRecurrence, ...ends, mode: 'every', unit, every, time: first.at.slice(0, 5) };
   if (unit === 'hour' && /^:\d\d$/.test(first.at)) return { ...noRecurrence, ...ends, mode: 'every', unit, every, time: `00${first.at}` };
   return unit === 'minute' && first.at === ':00' ? { ...noRecurrence, ...ends, mode: 'every', unit, every } : undefined;

@@ -1,4 +1,4 @@
-import { Button, Checkbox, Group, Menu, Modal, NativeSelect, NumberInput, SegmentedControl, Stack, Table, Text, TextInput } from '@mantine/core';
+import { Button, Checkbox, Group, Menu, Modal, NativeSelect, NumberInput, SegmentedControl, Select, Stack, Table, Text, TextInput } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { CalendarClock, MoreHorizontal, Plus } from 'lucide-react';
@@ -18,6 +18,7 @@ import { Freshness } from '../ui/freshness';
 import { PageView } from '../ui/page';
 import { Panel } from '../ui/panel';
 import { Problem } from '../ui/problem';
+import { Status } from '../ui/status';
 import { DataTable, Row } from '../ui/table';
 import { categoryWord, summaryOf } from './model';
 import { check, noOrder, type Order, orderOf } from './order';
@@ -114,6 +115,17 @@ function requestOf(scheduled: ScheduledTask): TaskRequest {
   return scheduled.task_request as TaskRequest;
 }
 
+/** What is stored of a schedule, as a change of it sends it. */
+function bodyOf(scheduled: ScheduledTask) {
+  const { schedules, start_from, until, except_dates } = scheduled;
+  return { task_request: requestOf(scheduled), schedules, start_from, until, except_dates: exceptOf(except_dates) };
+}
+
+/** Noon of a day by universal time is that day in nearly every time zone; the server reads its date in its own. */
+function exceptOf(days: readonly string[]): string[] {
+  return days.map((d) => `${d}T12:00:00Z`);
+}
+
 function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
   const me = useMe();
   const client = useQueryClient();
@@ -128,6 +140,14 @@ function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
       await client.invalidateQueries({ queryKey: ['fleet', 'schedules'] });
       notifications.show({ message: `${about} is not scheduled any more.`, color: 'pine' });
     },
+  });
+  const pause = useMutation({
+    mutationFn: (paused: boolean) => fleetAPI.updateSchedule(scheduled.id, { ...bodyOf(scheduled), paused }),
+    onSuccess: async (_, paused) => {
+      await client.invalidateQueries({ queryKey: ['fleet', 'schedules'] });
+      notifications.show({ message: paused ? `${about} is paused.` : `${about} runs again.`, color: 'pine' });
+    },
+    onError: (error) => notifications.show({ message: `${about} was not changed: ${error.message}`, color: 'red' }),
   });
   const except = scheduled.except_dates;
   return (
@@ -144,8 +164,10 @@ function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
       </Table.Td>
       <Table.Td maw={320}>
         <Text size="sm">{inWords(scheduled.schedules)}</Text>
+        {scheduled.paused === true && <Status tone="warn">paused</Status>}
         <Text size="xs" c="dimmed">
           {[
+            scheduled.time_zone ? `by the clock of ${scheduled.time_zone}` : '',
             scheduled.start_from ? `from ${moment(scheduled.start_from)}` : '',
             scheduled.until ? `until ${moment(scheduled.until)}` : '',
             except.length > 0 ? `not on ${except.join(', ')}` : '',
@@ -175,6 +197,7 @@ function ScheduleRow({ scheduled }: { scheduled: ScheduledTask }) {
               <Menu.Item onClick={() => setAsking('edit')}>Edit…</Menu.Item>
               <Menu.Item onClick={() => setAsking('one')}>Change one day…</Menu.Item>
               <Menu.Item onClick={() => setAsking('skip')}>Leave out one day…</Menu.Item>
+              <Menu.Item onClick={() => pause.mutate(scheduled.paused !== true)}>{scheduled.paused === true ? 'Run again' : 'Pause'}</Menu.Item>
               <Menu.Item color="red" onClick={() => setAsking('delete')}>
                 Delete the series…
               </Menu.Item>
@@ -299,16 +322,18 @@ function ChangeOne({ scheduled, onClose }: { scheduled: ScheduledTask; onClose: 
 interface Plan {
   readonly order: Order;
   readonly when: Recurrence;
+  /** Whose clock it goes by; '' is the site's. */
+  readonly zone: string;
 }
 
 function NewSchedule({ onClose }: { onClose: () => void }) {
-  const [plan, setPlan, clear] = useDraft<Plan>('fleet-schedule', { order: noOrder, when: noRecurrence });
+  const [plan, setPlan, clear] = useDraft<Plan>('fleet-schedules', { order: noOrder, when: noRecurrence, zone: '' });
   return <ScheduleForm plan={plan} onChange={setPlan} onClose={onClose} onSaved={clear} />;
 }
 
 function EditSchedule({ scheduled, onClose }: { scheduled: ScheduledTask; onClose: () => void }) {
   const known = recurrenceOf(scheduled.schedules, scheduled.start_from, scheduled.until);
-  const [plan, setPlan] = useState<Plan>({ order: orderOf(requestOf(scheduled)), when: known ?? noRecurrence });
+  const [plan, setPlan] = useState<Plan>({ order: orderOf(requestOf(scheduled)), when: known ?? noRecurrence, zone: scheduled.time_zone ?? '' });
   return (
     <Stack gap="md">
       {known === undefined && (
@@ -319,6 +344,11 @@ function EditSchedule({ scheduled, onClose }: { scheduled: ScheduledTask; onClos
       <ScheduleForm plan={plan} onChange={setPlan} onClose={onClose} onSaved={() => undefined} scheduled={scheduled} />
     </Stack>
   );
+}
+
+/** The time zones that browser and server both know. */
+function zones(): string[] {
+  return Intl.supportedValuesOf('timeZone');
 }
 
 interface FormProps {
@@ -344,7 +374,8 @@ function ScheduleForm({ plan, onChange, onClose, onSaved, scheduled }: FormProps
         schedules,
         start_from: when.from === '' ? null : new Date(`${when.from}T00:00:00`).toISOString(),
         until: when.until === '' ? null : new Date(`${when.until}T23:59:59`).toISOString(),
-        except_dates: (scheduled?.except_dates ?? []).map((d) => `${d}T12:00:00Z`),
+        except_dates: exceptOf(scheduled?.except_dates ?? []),
+        time_zone: plan.zone,
       };
       return scheduled === undefined ? fleetAPI.createSchedule(body) : fleetAPI.updateSchedule(scheduled.id, body);
     },
@@ -394,15 +425,19 @@ function ScheduleForm({ plan, onChange, onClose, onSaved, scheduled }: FormProps
               value={when.unit}
               onChange={(e) => set({ unit: e.currentTarget.value as Recurrence['unit'] })}
               data={[
+                { value: 'month', label: 'months' },
                 { value: 'day', label: 'days' },
                 { value: 'hour', label: 'hours' },
                 { value: 'minute', label: 'minutes' },
               ]}
             />
+            {when.unit === 'month' && (
+              <NumberInput label="On day" min={1} max={31} value={when.onDay} onChange={(v) => set({ onDay: Number(v) || 1 })} w={96} />
+            )}
             {when.unit !== 'minute' && (
               <TextInput
                 type="time"
-                label={when.unit === 'day' ? 'At' : 'At this minute'}
+                label={when.unit === 'hour' ? 'At this minute' : 'At'}
                 value={when.time}
                 onChange={(e) => set({ time: e.currentTarget.value })}
                 w={120}
@@ -414,8 +449,18 @@ function ScheduleForm({ plan, onChange, onClose, onSaved, scheduled }: FormProps
           <TextInput type="date" label="From" value={when.from} onChange={(e) => set({ from: e.currentTarget.value })} />
           <TextInput type="date" label="Until" value={when.until} onChange={(e) => set({ until: e.currentTarget.value })} />
         </Group>
+        <Select
+          label="Time zone"
+          placeholder="The site's"
+          searchable
+          clearable
+          nothingFoundMessage="No such zone"
+          value={plan.zone === '' ? null : plan.zone}
+          onChange={(zone) => onChange({ ...plan, zone: zone ?? '' })}
+          data={zones()}
+        />
         <Text size="sm" c={problem === undefined ? 'dimmed' : 'red.8'} role="status">
-          {problem ?? `It runs ${inWords(schedules)}, by the clock of the site.`}
+          {problem ?? `It runs ${inWords(schedules)}, by the clock of ${plan.zone === '' ? 'the site' : plan.zone}.`}
         </Text>
         {save.error !== null && <Problem error={save.error} title="It was not saved" />}
         <Group justify="flex-end" gap="xs">

@@ -2,7 +2,7 @@ import { ActionIcon, Alert, Anchor, Button, Group, Menu, Progress, Stack, Text }
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Ban, ChevronLeft, CircleCheck, CircleDashed, CircleDot, CircleSlash, MoreHorizontal, Pause, Play, Repeat, Skull } from 'lucide-react';
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { memo, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { Link, useParams } from 'react-router';
 import { fleetAPI } from '../api/fleet';
 import type { Phase, Task } from '../api/types';
@@ -97,7 +97,7 @@ function Whole({ task }: { task: Task }) {
           ) : (
             <ol className={classes.timeline}>
               {phasesOf(task).map((p) => (
-                <PhaseItem key={p.id} task={task} phase={p} commands={commands} />
+                <PhaseItem key={p.id} id={id} phase={p} state={phaseState(task, p)} over={isOver(task.status)} send={commands.send} />
               ))}
             </ol>
           )}
@@ -299,10 +299,17 @@ function Again({ task }: { task: Task }) {
 
 const marks: Record<PhaseState, typeof CircleDot> = { done: CircleCheck, active: CircleDot, pending: CircleDashed, skipped: CircleSlash };
 
-function PhaseItem({ task, phase, commands }: { task: Task; phase: Phase; commands: Commands }) {
-  const now = useSiteNow();
-  const state = phaseState(task, phase);
-  const progress = phaseProgress(phase, now) * 100;
+interface PhaseProps {
+  readonly id: string;
+  readonly phase: Phase;
+  readonly state: PhaseState;
+  readonly over: boolean;
+  readonly send: Commands['send'];
+}
+
+/** One of a task's phases, of which there may be hundreds: it is drawn again when it changes. */
+const PhaseItem = memo(function PhaseItem(props: PhaseProps) {
+  const { phase, state } = props;
   const Mark = marks[state];
   const events = Object.values(phase.events ?? {}).sort((a, b) => a.id - b.id);
   const detail = detailText(phase.detail);
@@ -319,14 +326,12 @@ function PhaseItem({ task, phase, commands }: { task: Task; phase: Phase; comman
           </Text>
           <Text size="xs" c="dimmed" component="div">
             {detail === '' || detail.startsWith(name) ? '' : `${name} · `}
-            {phaseTimes(phase, state, now)}
+            {state === 'active' ? <TimeLeft phase={phase} /> : phaseTimes(phase, state)}
           </Text>
         </div>
-        <PhaseMenu task={task} phase={phase} state={state} commands={commands} />
+        <PhaseMenu {...props} />
       </Group>
-      {state === 'active' && (
-        <Progress value={progress} size={4} mt={6} aria-label={`${Math.round(progress)} percent of this phase`} />
-      )}
+      {state === 'active' && <PhaseProgress phase={phase} />}
       {events.length > 0 && (state === 'active' || events.length > 1) && (
         <ul className={classes.events}>
           {events.map((e) => (
@@ -340,12 +345,22 @@ function PhaseItem({ task, phase, commands }: { task: Task; phase: Phase; comman
       )}
     </li>
   );
+});
+
+function TimeLeft({ phase }: { phase: Phase }) {
+  const now = useSiteNow();
+  const whole = phase.original_estimate_millis ?? 0;
+  return whole > 0 ? `about ${span(whole * (1 - phaseProgress(phase, now)))} left` : 'now';
 }
 
-function PhaseMenu({ task, phase, state, commands }: { task: Task; phase: Phase; state: PhaseState; commands: Commands }) {
+function PhaseProgress({ phase }: { phase: Phase }) {
+  const progress = phaseProgress(phase, useSiteNow()) * 100;
+  return <Progress value={progress} size={4} mt={6} aria-label={`${Math.round(progress)} percent of this phase`} />;
+}
+
+function PhaseMenu({ id, phase, state, over, send }: PhaseProps) {
   const me = useMe();
-  const id = task.booking.id;
-  if (!may(me, 'fleet.tasks.cancel') || isOver(task.status)) return null;
+  if (!may(me, 'fleet.tasks.cancel') || over) return null;
   const skips = openSkips(phase);
   return (
     <Menu position="bottom-end">
@@ -358,7 +373,7 @@ function PhaseMenu({ task, phase, state, commands }: { task: Task; phase: Phase;
         {(state === 'active' || state === 'pending') && (
           <Menu.Item
             onClick={() =>
-              commands.send({
+              send({
                 what: 'Skip the phase',
                 run: () => fleetAPI.skip(id, phase.id, me.name),
                 done: (t) => {
@@ -374,7 +389,7 @@ function PhaseMenu({ task, phase, state, commands }: { task: Task; phase: Phase;
         {state === 'skipped' && (
           <Menu.Item
             onClick={() =>
-              commands.send({
+              send({
                 what: 'Undo the skip',
                 run: () => fleetAPI.undoSkip(id, skips, me.name),
                 done: (t) => openSkips(t.phases?.[String(phase.id)] ?? phase).length === 0,
@@ -387,7 +402,7 @@ function PhaseMenu({ task, phase, state, commands }: { task: Task; phase: Phase;
         {state === 'done' && (
           <Menu.Item
             onClick={() =>
-              commands.send({
+              send({
                 what: 'Rewind',
                 run: () => fleetAPI.rewind(id, phase.id),
                 done: (t) => t.completed?.includes(phase.id) !== true,
@@ -402,18 +417,16 @@ function PhaseMenu({ task, phase, state, commands }: { task: Task; phase: Phase;
   );
 }
 
-function phaseTimes(phase: Phase, state: PhaseState, now: number): string {
+function phaseTimes(phase: Phase, state: Exclude<PhaseState, 'active'>): string {
   const [start, end] = [phase.unix_millis_start_time ?? 0, phase.unix_millis_finish_time ?? 0];
-  const left = phase.original_estimate_millis ?? 0;
+  const whole = phase.original_estimate_millis ?? 0;
   switch (state) {
     case 'done':
       return end > start && start > 0 ? `took ${span(end - start)}` : 'done';
-    case 'active':
-      return left > 0 ? `about ${span(left * (1 - phaseProgress(phase, now)))} left` : 'now';
     case 'skipped':
       return 'will be skipped';
     case 'pending':
-      return left > 0 ? `about ${span(left)}` : 'later';
+      return whole > 0 ? `about ${span(whole)}` : 'later';
   }
 }
 

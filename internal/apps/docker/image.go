@@ -48,6 +48,29 @@ func (d *Driver) Prepare(ctx context.Context, s apps.Spec, report func(apps.Step
 	return nil
 }
 
+// Examine says, without fetching anything, whether an image could be run: fault.Missing if it is neither
+// here nor in its registry, or not to be fetched. root says that its own user is root; of an image that is
+// not here that is not known.
+func (d *Driver) Examine(ctx context.Context, image string) (root bool, err error) {
+	found, err := d.engine.ImageInspect(ctx, image)
+	switch {
+	case err == nil:
+		return found.Config == nil || isRoot(found.Config.User), nil
+	case !errdefs.IsNotFound(err):
+		return false, plain(err, "look at the image "+image)
+	case d.cfg.Pull == PullNever:
+		return false, fault.New(fault.Missing, "the image %s is not there, and none is to be fetched", image)
+	}
+	auth, err := d.auth(image)
+	if err != nil {
+		return false, err
+	}
+	if _, err := d.engine.DistributionInspect(ctx, image, client.DistributionInspectOptions{EncodedRegistryAuth: auth}); err != nil {
+		return false, notPulled(image, err)
+	}
+	return false, nil
+}
+
 // isRoot reports whether an image's user is root, who is also nobody in particular.
 func isRoot(user string) bool {
 	name, _, _ := strings.Cut(user, ":")

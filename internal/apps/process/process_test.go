@@ -1,17 +1,20 @@
 package process_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"lodge/internal/apps"
 	"lodge/internal/apps/process"
@@ -27,6 +30,13 @@ func TestMain(m *testing.M) {
 			os.Exit(127)
 		case "app":
 			os.Exit(drivertest.TestApp(os.Args[2]))
+		case "headless": // its first thread ends, the others go on
+			go func() { os.Exit(drivertest.TestApp(os.Args[2])) }()
+			runtime.LockOSThread()
+			if unix.Gettid() != os.Getpid() {
+				os.Exit(3)
+			}
+			_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
 		}
 	}
 	if err := os.Setenv("LODGE_TEST_LEAK", "1"); err != nil {
@@ -110,6 +120,42 @@ func TestAnothersNumber(t *testing.T) {
 	case err := <-ended:
 		t.Errorf("the stranger was killed: %v", err)
 	default:
+	}
+}
+
+// A process whose first thread is a zombie lives: so it looks while a program of several threads, as
+// the shim is one, becomes another.
+func TestTheFirstThreadEnds(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), "headless"+uuid.NewString()[:8])
+	s := fixture(false).Spec("serve")
+	s.ID, s.Run, s.Command[1] = uuid.NewString(), 1, "headless"
+	inst, err := d.Start(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Stop(context.WithoutCancel(t.Context()), s.ID, 1, 0) })
+	state := func() string {
+		text, err := os.ReadFile("/proc/" + strings.TrimPrefix(inst.Ref, "pid ") + "/stat")
+		if err != nil {
+			return err.Error()
+		}
+		return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))[0]
+	}
+	for deadline := time.Now().Add(20 * time.Second); state() != "Z"; {
+		if time.Now().After(deadline) {
+			t.Fatalf("its first thread does not end: %s", state())
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	if inst, err := d.Look(t.Context(), s.ID); err != nil || inst.Exit != nil {
+		t.Errorf("Look = %+v, %v: it lives", inst, err)
+	}
+	if err := d.Stop(t.Context(), s.ID, 1, 0); err != nil {
+		t.Error(err)
+	}
+	if text := state(); !strings.Contains(text, "no such") {
+		t.Errorf("it is there still: %s", text)
 	}
 }
 

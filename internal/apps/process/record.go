@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lodge/internal/apps"
 	"lodge/internal/fault"
 )
@@ -84,6 +86,37 @@ func (d *Driver) write(r record) error {
 	return os.Rename(fresh, d.path(r.ID, recordFile))
 }
 
+// rewrite keeps a record in the place of another one: what was stopped meanwhile stays without.
+func (d *Driver) rewrite(r record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	fresh, err := os.CreateTemp(d.path(r.ID, ""), recordFile+".*")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(fresh.Name()) }()
+	_, err = fresh.Write(text)
+	if err := errors.Join(err, fresh.Close()); err != nil {
+		return err
+	}
+	err = unix.Renameat2(unix.AT_FDCWD, fresh.Name(), unix.AT_FDCWD, d.path(r.ID, recordFile), unix.RENAME_EXCHANGE)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS): // a file system that cannot do that
+		if _, err := os.Stat(d.path(r.ID, recordFile)); err != nil {
+			return nil
+		}
+		return os.Rename(fresh.Name(), d.path(r.ID, recordFile))
+	}
+	return err
+}
+
 // find reads an instance's record and looks whether it still runs. Without a record it looks for a
 // process with the mark: Lodge may have ended between the two.
 func (d *Driver) find(id string) (record, error) {
@@ -112,29 +145,18 @@ func (d *Driver) find(id string) (record, error) {
 	if r.Exit != nil || d.lives(r) {
 		return r, nil
 	}
-	if d.waits(id, r.PID) {
-		return d.reread(r) // whoever waits for it knows how it ended in a moment
-	}
-	r.Exit = &apps.Exit{}
-	return r, nil
-}
-
-// reread gives the record once the exit stands in it.
-func (d *Driver) reread(r record) (record, error) {
-	d.mu.Lock()
-	p := d.known[r.ID]
-	d.mu.Unlock()
-	if p != nil {
+	// Whoever waits for it knows how it ended in a moment.
+	if p := d.waiting(id, r.PID); p != nil {
 		select {
 		case <-p.done:
 		case <-time.After(time.Second):
+			return r, nil // its end has not been seen
 		}
-	}
-	text, err := os.ReadFile(d.path(r.ID, recordFile))
-	if err == nil {
-		var again record
-		if json.Unmarshal(text, &again) == nil && again.Run == r.Run {
-			r = again
+		if text, err := os.ReadFile(d.path(id, recordFile)); err == nil {
+			var again record
+			if json.Unmarshal(text, &again) == nil && again.Run == r.Run {
+				r = again
+			}
 		}
 	}
 	if r.Exit == nil {
@@ -327,8 +349,12 @@ func readStat(pid int) (stat, error) {
 	if len(f) < 22 {
 		return stat{}, errors.New("no such form of stat is known")
 	}
-	s := stat{zombie: f[0] == "Z" || f[0] == "X"}
-	var errs [6]error
+	var s stat
+	var errs [7]error
+	threads, err := strconv.Atoi(f[17])
+	errs[6] = err
+	// While another thread than the first replaces the program, the first is a zombie, and the process lives.
+	s.zombie = (f[0] == "Z" || f[0] == "X") && threads <= 1
 	var user, system uint64
 	s.group, errs[0] = strconv.Atoi(f[2])
 	s.session, errs[1] = strconv.Atoi(f[3])

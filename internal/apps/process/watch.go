@@ -34,7 +34,7 @@ func (d *Driver) watchChild(r record, cmd *exec.Cmd) {
 
 // adopt waits for a process that another one has started. How it ended nobody will know.
 func (d *Driver) adopt(r record) {
-	if r.Exit != nil || d.waits(r.ID, r.PID) {
+	if r.Exit != nil {
 		return
 	}
 	d.mu.Lock()
@@ -77,21 +77,21 @@ func (d *Driver) keep(r record) *process {
 	return p
 }
 
-// waits says whether somebody in this process waits for that very one.
-func (d *Driver) waits(id string, pid int) bool {
+// waiting is that very process if somebody in this one waits for it.
+func (d *Driver) waiting(id string, pid int) *process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p := d.known[id]
-	return p != nil && p.pid == pid
+	if p := d.known[id]; p != nil && p.pid == pid {
+		return p
+	}
+	return nil
 }
 
 // ended writes down how an instance ended, and tells those who watch.
 func (d *Driver) ended(r record, exit *apps.Exit, p *process) {
 	r.Exit = exit
-	if _, err := os.Stat(d.path(r.ID, recordFile)); err == nil {
-		if err := d.write(r); err != nil {
-			d.log.Warn("the end of a process could not be written down", "session", r.ID, "error", err)
-		}
+	if err := d.rewrite(r); err != nil {
+		d.log.Warn("the end of a process could not be written down", "session", r.ID, "error", err)
 	}
 	d.mu.Lock()
 	if d.known[r.ID] == p {

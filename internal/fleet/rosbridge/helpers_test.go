@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -36,7 +37,15 @@ type bridge struct {
 
 func newBridge(t testing.TB) *bridge {
 	b := &bridge{t: t, frames: make(chan map[string]any, 1000), conns: make(chan *websocket.Conn, 100), quit: make(chan struct{})}
-	b.web = httptest.NewServer(http.HandlerFunc(b.serve))
+	b.web = httptest.NewUnstartedServer(http.HandlerFunc(b.serve))
+	// What a deaf bridge is sent would else fit into what some kernels keep for a connection.
+	b.web.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if err := c.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+			t.Error(err)
+		}
+		return ctx
+	}
+	b.web.Start()
 	t.Cleanup(func() {
 		close(b.quit)
 		b.web.Close()

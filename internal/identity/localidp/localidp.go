@@ -18,6 +18,7 @@
 package localidp
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -82,6 +83,8 @@ type Config struct {
 	// LeadsTo are origins that a login may end at besides, as a content security policy writes them:
 	// browsers hold a form to that through all redirects.
 	LeadsTo []string
+	// Contact is whom people can ask for help when a login fails.
+	Contact string
 	// HashCost is bcrypt's cost of passwords; 0 means 11, a tenth of a second.
 	HashCost int
 }
@@ -189,7 +192,7 @@ func (p *Provider) clients(s storage.Storage) storage.Storage {
 func (p *Provider) mount(base *url.URL, log *slog.Logger) (http.Handler, error) {
 	at := oauth2.IssuerURL{URL: *base}
 	at.Path += Path
-	_, _, _, pages, err := templates.LoadWebConfig(templates.Config{WebFS: webFiles(), IssuerURL: p.issuer, Issuer: "Lodge", Theme: "lodge"})
+	_, _, _, pages, err := templates.LoadWebConfig(templates.Config{WebFS: webFiles(), IssuerURL: p.issuer, Issuer: "Lodge", Theme: "lodge", Extra: map[string]string{"contact": cmp.Or(p.cfg.Contact, "an administrator of this site")}})
 	if err != nil {
 		return nil, err
 	}

@@ -210,6 +210,7 @@ func TestRetry(t *testing.T) {
 			s := newSite(t, newCluster(t))
 			job := s.submit()
 			s.write(job.String(), "first\n")
+			s.pod(job.String(), corev1.PodFailed)
 			s.play(job, failed)
 			s.becomes(job, workflows.Failed)
 			if gone {
@@ -217,6 +218,9 @@ func TestRetry(t *testing.T) {
 			}
 			must(t, s.svc.RetryJob(s.ctx, job))
 			s.eventually("the Workflow is in its second round", func() bool { return roundOf(s.object(job)) == 1 })
+			if _, err := s.engine.core.CoreV1().Pods("w").Get(s.ctx, job.String(), metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+				t.Errorf("the pod of the first round is still there: %v", err)
+			}
 			u := s.object(job)
 			if status := members(u.Object, "status"); text(status, "phase") != "Running" || len(members(status, "nodes")) != 0 || status["finishedAt"] != nil {
 				t.Errorf("its status is %v", status)

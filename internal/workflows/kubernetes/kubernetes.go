@@ -30,7 +30,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	clientset "k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 
 	"lodge/internal/fault"
 	"lodge/internal/work"
@@ -79,7 +78,6 @@ type Engine struct {
 
 // New makes the engine. It asks no server; Attach comes before Run.
 func New(cfg Config, access *rest.Config, queue *work.Queue, now func() time.Time, log *slog.Logger) (*Engine, error) {
-	klog.SetSlogLogger(log) // the client would write to standard error in a form of its own
 	objects, err := dynamic.NewForConfig(access)
 	if err != nil {
 		return nil, err
@@ -175,7 +173,11 @@ func (e *Engine) first(ctx context.Context, o workflows.Order) (*unstructured.Un
 	}
 	bare(made)
 	if o.Round > 0 {
-		if _, err := revive(made); err != nil {
+		pods, err := revive(made)
+		if err == nil {
+			err = e.clear(ctx, made.GetNamespace(), pods) // the cluster may not have come to it yet
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -221,19 +223,26 @@ func (e *Engine) again(ctx context.Context, there *unstructured.Unstructured, o 
 	if err != nil {
 		return err
 	}
-	// A pod of the same name will be made for each step that is run again.
-	for _, pod := range pods {
-		at := int64(0)
-		err := e.core.CoreV1().Pods(next.GetNamespace()).Delete(ctx, pod, metav1.DeleteOptions{GracePeriodSeconds: &at})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return plain(err)
-		}
+	if err := e.clear(ctx, next.GetNamespace(), pods); err != nil {
+		return err
 	}
 	if err := e.mark(next, o); err != nil {
 		return err
 	}
 	_, err = e.in(next.GetNamespace()).Update(ctx, next, metav1.UpdateOptions{})
 	return plain(err)
+}
+
+// clear removes the pods of steps that are run again: a pod of the same name will be made for each.
+func (e *Engine) clear(ctx context.Context, namespace string, pods []string) error {
+	for _, pod := range pods {
+		at := int64(0)
+		err := e.core.CoreV1().Pods(namespace).Delete(ctx, pod, metav1.DeleteOptions{GracePeriodSeconds: &at})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return plain(err)
+		}
+	}
+	return nil
 }
 
 // Stop ends a job soon. That it is to end stands in its row: a cluster that does not answer is asked

@@ -309,7 +309,7 @@ func (w *watch) followPlaces(ctx context.Context) {
 		w.log.Error("workspaces are not followed", "error", err)
 		return
 	}
-	factory.Start(ctx.Done())
+	factory.StartWithContext(ctx)
 	defer factory.Shutdown()
 	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 		return

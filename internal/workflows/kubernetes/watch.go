@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
 
 	"lodge/internal/fault"
 	"lodge/internal/workflows"
@@ -68,6 +70,7 @@ func (e *Engine) watch(ctx context.Context) error {
 		o.LabelSelector = labelInstallation + "=" + e.cfg.Installation
 	})
 	ours := factory.ForResource(workflowResource())
+	quiet := klog.NewContext(ctx, logr.Discard()) // what the client has to say we say ourselves
 	w.list = ours.Lister()
 	if err := w.listen(ours.Informer()); err != nil {
 		return err
@@ -75,10 +78,9 @@ func (e *Engine) watch(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer w.following.Wait()
-	defer factory.Shutdown()
 	defer w.due.ShutDown()
-	factory.Start(ctx.Done())
-	group.Go(func() { w.followPlaces(ctx) })
+	group.Go(func() { ours.Informer().RunWithContext(quiet) })
+	group.Go(func() { w.followPlaces(quiet) })
 	// Without the cluster nothing is known, so nothing is said; the informer goes on trying.
 	if !cache.WaitForCacheSync(ctx.Done(), ours.Informer().HasSynced) {
 		return nil

@@ -3,6 +3,7 @@
 package fleet_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -173,7 +174,10 @@ func named(t testing.TB) map[string]bool {
 	return all
 }
 
-// compareModels says where a model is not as the list has it. Fields that are ours may be there beside.
+// additions are the fields and values that the original lacks; who does not know them does not meet them.
+var additions = map[string]string{"PostScheduledTaskRequest.paused:bool?": "", "PostScheduledTaskRequest.time_zone:str?": "", "Schedule.on_day:int?": "", "Schedule.period": "|month"}
+
+// compareModels says where a model is not as the list has it.
 func compareModels(t *testing.T, d *document) {
 	for _, line := range lines(t, "models.txt") {
 		words := strings.Fields(line)
@@ -183,7 +187,14 @@ func compareModels(t *testing.T, d *document) {
 			continue
 		}
 		want := slices.Sorted(slices.Values(words[1:]))
-		if got := d.fields(t, served); !slices.Equal(got, want) {
+		var got []string
+		for _, field := range d.fields(t, served) {
+			name, _, _ := strings.Cut(field, ":")
+			if _, added := additions[words[0]+"."+field]; !added {
+				got = append(got, strings.TrimSuffix(field, cmp.Or(additions[words[0]+"."+name], "no such end")))
+			}
+		}
+		if !slices.Equal(got, want) {
 			t.Errorf("%s\nis   %v\nwant %v", words[0], got, want)
 		}
 		for name, field := range served.Properties {

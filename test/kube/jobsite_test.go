@@ -25,20 +25,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// lodge is a server of the built binary whose jobs run on the cluster.
-type lodge struct {
+// jobSite is a server of the built binary whose jobs run on the cluster.
+type jobSite struct {
 	t    *testing.T
 	dir  string
 	env  []string
 	url  string
 	cmd  *exec.Cmd
-	root person
+	root jobCaller
 }
 
-// startLodge starts a site of its own, with a namespace of its own for its configuration.
-func startLodge(t *testing.T, env ...string) *lodge {
+// startJobSite starts a site of its own, with a namespace of its own for its configuration.
+func startJobSite(t *testing.T, env ...string) *jobSite {
 	t.Helper()
-	l := &lodge{t: t, dir: t.TempDir()}
+	l := &jobSite{t: t, dir: t.TempDir()}
 	l.env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + l.dir,
 		"LODGE_WORKFLOWS_ENGINE=argo", "LODGE_KUBERNETES_KUBECONFIG=" + account(t), "LODGE_WORKFLOWS_FIRST_WORKSPACE=",
@@ -124,7 +124,7 @@ func binary(t *testing.T) string {
 
 var listening = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
-func (l *lodge) start() {
+func (l *jobSite) start() {
 	l.t.Helper()
 	l.cmd = exec.CommandContext(context.Background(), binary(l.t), "serve", "--no-simulator", "--data", filepath.Join(l.dir, "data"), "--listen", "127.0.0.1:0")
 	l.cmd.Dir, l.cmd.Env = l.dir, l.env
@@ -161,7 +161,7 @@ func (l *lodge) start() {
 	}
 }
 
-func (l *lodge) stop(how syscall.Signal) {
+func (l *jobSite) stop(how syscall.Signal) {
 	if l.cmd.ProcessState != nil {
 		return
 	}
@@ -170,14 +170,14 @@ func (l *lodge) stop(how syscall.Signal) {
 }
 
 // kill ends the server as a power cut does, and starts it again.
-func (l *lodge) kill() {
+func (l *jobSite) kill() {
 	l.t.Helper()
 	l.stop(syscall.SIGKILL)
 	l.start()
 }
 
 // command runs one of the administrator's commands.
-func (l *lodge) command(args ...string) (string, error) {
+func (l *jobSite) command(args ...string) (string, error) {
 	c := exec.CommandContext(l.t.Context(), binary(l.t), append(args, "--data", filepath.Join(l.dir, "data"))...)
 	c.Dir, c.Env = l.dir, l.env
 	var wrong bytes.Buffer
@@ -189,25 +189,25 @@ func (l *lodge) command(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// person is somebody who calls the server.
-type person struct {
-	l     *lodge
+// jobCaller is somebody who calls the server.
+type jobCaller struct {
+	l     *jobSite
 	token string
 }
 
-func (l *lodge) person(name string, args ...string) person {
+func (l *jobSite) person(name string, args ...string) jobCaller {
 	l.t.Helper()
 	token, err := l.command(append([]string{"token", "create", "--name", name}, args...)...)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return person{l, token}
+	return jobCaller{l, token}
 }
 
 const api = "/workflows/api/v1"
 
 // try calls, and gives the status and the body.
-func (p person) try(method, path string, body any) (int, string) {
+func (p jobCaller) try(method, path string, body any) (int, string) {
 	p.l.t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -236,7 +236,7 @@ func (p person) try(method, path string, body any) (int, string) {
 	return resp.StatusCode, string(answer)
 }
 
-func (p person) do(method, path string, body any, status int) string {
+func (p jobCaller) do(method, path string, body any, status int) string {
 	p.l.t.Helper()
 	got, answer := p.try(method, path, body)
 	if got != status && (status != anyStatus || got >= 300) {
@@ -245,13 +245,13 @@ func (p person) do(method, path string, body any, status int) string {
 	return answer
 }
 
-func (p person) get(path string) string {
+func (p jobCaller) get(path string) string {
 	p.l.t.Helper()
 	return p.do(http.MethodGet, path, nil, http.StatusOK)
 }
 
 // workspace makes one for a role of the test's own, and gives its name.
-func (l *lodge) workspace(roles ...any) string {
+func (l *jobSite) workspace(roles ...any) string {
 	l.t.Helper()
 	name := fmt.Sprintf("story-%08x", rand.Uint32())
 	if len(roles) == 0 {
@@ -263,7 +263,7 @@ func (l *lodge) workspace(roles ...any) string {
 }
 
 // run submits a component with its input values and gives the job.
-func (p person) run(workspace string, component any, values map[string]any) running {
+func (p jobCaller) run(workspace string, component any, values map[string]any) running {
 	p.l.t.Helper()
 	return running{p, p.do(http.MethodPost, "/jobs/", jobOf(workspace, component, values), http.StatusCreated), workspace}
 }
@@ -279,7 +279,7 @@ func jobOf(workspace string, component any, values map[string]any) map[string]an
 
 // running is a job.
 type running struct {
-	person
+	jobCaller
 	id, workspace string
 }
 
