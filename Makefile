@@ -49,7 +49,7 @@ e2e: build $(VERSITYGW) ## the stories in test/e2e against the real binary, and 
 	$(WITHSERVICES) $(GO) test -count=1 -timeout 30m ./test/e2e/... -full
 	cd console && npm run --silent e2e
 
-e2e-kube: ## the stories in test/kube on a real Kubernetes cluster, which it starts and stops; needs root
+e2e-kube: build ## the stories in test/kube on a real Kubernetes cluster, which it starts and stops; needs root
 	./tools/kube/e2e
 
 bench: build $(VERSITYGW) ## measure, side by side with peers; writes docs/benchmarks.md

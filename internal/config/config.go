@@ -228,7 +228,7 @@ type FleetSimulator struct {
 
 // Workflows configures the workflows part.
 type Workflows struct {
-	Engine         string         `key:"engine" default:"local" enum:"local,off" help:"What runs jobs: local runs them on this machine; off keeps workflows and runs none."`
+	Engine         string         `key:"engine" default:"local" enum:"local,argo,off" help:"What runs jobs: local runs them on this machine, argo on the cluster of the section kubernetes, which has Argo Workflows; off keeps workflows and runs none."`
 	FirstWorkspace string         `key:"first_workspace" default:"sandbox" help:"A workspace that is made at start while there is none, for the role sandbox-developer; none when empty."`
 	CreatorRoles   []string       `key:"creator_roles" default:"[admin, developer-admin, sandbox-developer]" help:"Roles that may make workspaces, beside those with the permission."`
 	SecretKeyFile  string         `key:"secret_key_file" example:"/etc/lodge/workflows.key" help:"File with 64 hexadecimal digits that encrypts workspaces' secrets, the same on every replica. One is made in the data folder when empty."`
@@ -237,6 +237,7 @@ type Workflows struct {
 	MaxPage        int            `key:"max_page" default:"1000" min:"1" help:"Most items in one page of a list."`
 	Retention      time.Duration  `key:"retention" default:"2160h" help:"How long jobs that have ended are kept, with their logs and files; 0 means for ever."`
 	Local          WorkflowsLocal `key:"local"`
+	Argo           WorkflowsArgo  `key:"argo"`
 }
 
 // WorkflowsLocal is how jobs run on this machine.
@@ -251,6 +252,14 @@ type WorkflowsLocal struct {
 	MaxNodes    int             `key:"max_nodes" default:"100000" min:"1" help:"Most nodes of one job, lists gone through included."`
 	HostPaths   []string        `key:"host_paths" example:"[/srv/data]" help:"Folders of the machine below which volumes (hostPath) may lie; without any there are none."`
 	Docker      WorkflowsDocker `key:"docker"`
+}
+
+// WorkflowsArgo is how jobs run on a Kubernetes cluster.
+type WorkflowsArgo struct {
+	Namespace      string        `key:"namespace" default:"lodge" help:"The namespace whose ConfigMaps make namespaces workspaces."`
+	ServiceAccount string        `key:"service_account" example:"steps" help:"What steps run as, in each workspace's namespace. Its default account when empty."`
+	Keep           time.Duration `key:"keep" default:"1h" help:"How long the Workflow of a job that has ended stays in the cluster, with its pods; what is kept of the job here stays."`
+	MaxLog         Size          `key:"max_log" default:"16MiB" help:"How much of a step's log is kept."`
 }
 
 // WorkflowsDocker is the engine that runs steps as containers.

@@ -61,6 +61,8 @@ func aliases() []alias {
 		{name: "PROXY__HTTPS_URL", key: "results.hub.proxy_https"},
 		{name: "HUB_ADAPTER_CLIENT_ID", key: "results.hub_adapter_client_id"},
 		{name: "FLOWIFY_LOGGING_LOGLEVEL", key: "log.level"},
+		{name: "FLOWIFY_KUBERNETES_KUBECONFIGPATH", key: "kubernetes.kubeconfig"},
+		{name: "FLOWIFY_KUBERNETES_NAMESPACE", key: "workflows.argo.namespace"},
 	}
 }
 

@@ -139,12 +139,16 @@ func TestFlowifyVariables(t *testing.T) {
 	got, err := Load(Input{Environ: []string{
 		"FLOWIFY_SERVER_PORT=8842", "FLOWIFY_LOGGING_LOGLEVEL=debug", "FLOWIFY_AUTH_HANDLER=azure-oauth2-openid-token", "FLOWIFY_AUTH_CONFIG_ISSUER=https://sts.example.org/t/",
 		"FLOWIFY_AUTH_CONFIG_AUDIENCE=flowify", "FLOWIFY_AUTH_CONFIG_KEYSURL=https://login.example.org/keys", "FLOWIFY_DB_SELECT=mongo",
+		"FLOWIFY_KUBERNETES_KUBECONFIGPATH=/etc/kubeconfig", "FLOWIFY_KUBERNETES_NAMESPACE=flowify",
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.Listen != ":8842" || got.Log.Level != "debug" || len(got.Identity.Issuers) != 1 || !strings.Contains(strings.Join(got.Notices, "\n"), "FLOWIFY_DB_SELECT is ignored") {
 		t.Errorf("%+v, %q", got.Config, got.Notices)
+	}
+	if got.Kubernetes.Kubeconfig != "/etc/kubeconfig" || got.Workflows.Argo.Namespace != "flowify" {
+		t.Errorf("%+v, %+v", got.Kubernetes, got.Workflows.Argo)
 	}
 	if is := got.Identity.Issuers[0]; is.JWKSURL != "https://login.example.org/keys" || is.Issuer != "https://sts.example.org/t/" || is.RoleClaim != "roles" || is.SubjectClaims[0] != "oid" || is.Audiences[0] != "flowify" {
 		t.Errorf("%+v", is)

@@ -76,6 +76,9 @@ func (e *examination) result(subject string, err error, well, advice string) {
 
 const littleRoom = 1 << 30
 
+// clusterWait is how long a cluster may take to answer all questions.
+const clusterWait = 15 * time.Second
+
 func (e *examination) folder() {
 	home := folder(e.cfg.Data)
 	if err := home.make(); err != nil {
@@ -234,7 +237,11 @@ func (e *examination) workflows(ctx context.Context, p *platform, log *slog.Logg
 		_, err := workflows.OpenSecretKey(path)
 		e.result("workflows", err, "the key for secrets can be read", "restore workflows.secret_key_file from a backup: secrets cannot be read without it")
 	}
-	e.steps(ctx, log)
+	if e.cfg.Workflows.Engine == "argo" {
+		e.cluster(ctx, p)
+	} else {
+		e.steps(ctx, log)
+	}
 	if e.cfg.Workflows.AnyVolume {
 		e.add(Warning, "workflows", "workflows.any_volume is on: jobs mount volumes that no administrator of their workspace has registered")
 	}
@@ -267,6 +274,32 @@ func (e *examination) steps(ctx context.Context, log *slog.Logger) {
 		e.add(Well, "workflows", "jobs run as plain processes, for development alone")
 	default:
 		e.add(Warning, "workflows", "no jobs are run: no container engine answers, and plain processes are for development alone; choose with workflows.local.driver")
+	}
+}
+
+// cluster looks at what runs jobs on a cluster.
+func (e *examination) cluster(ctx context.Context, p *platform) {
+	engine, err := newCluster(p, "doctor")
+	if err != nil {
+		e.result("workflows", err, "", "")
+		return
+	}
+	asking, stop := context.WithTimeout(ctx, clusterWait)
+	defer stop()
+	if err := engine.Check(asking); err != nil {
+		e.result("workflows", err, "", "")
+		return
+	}
+	missing, err := engine.Examine(asking)
+	if err != nil {
+		e.result("workflows", err, "", "")
+		return
+	}
+	for _, one := range missing {
+		e.add(Failure, "workflows", "%s: give its account the rights of deploy/kubernetes/rights.yaml", one)
+	}
+	if len(missing) == 0 {
+		e.add(Well, "workflows", "jobs run on the cluster, which knows Argo's Workflows, and Lodge has the rights that it needs")
 	}
 }
 

@@ -24,8 +24,8 @@ var level = map[string]int{
 	"internal/identity/localidp": 6, "internal/results": 6, "internal/fleet": 6, "internal/workflows": 6,
 	"internal/apps/sample": 1, "examples/apps/demo": 2, "examples/apps/echo": 2,
 	"internal/apps": 6, "internal/apps/process": 7, "internal/apps/docker": 7, "internal/apps/kubernetes": 7,
-	"internal/workflows/local": 7,
-	"internal/config":          8, "internal/workflows/local/process": 8, "internal/workflows/local/docker": 8,
+	"internal/workflows/local": 7, "internal/workflows/kubernetes": 7,
+	"internal/config": 8, "internal/workflows/local/process": 8, "internal/workflows/local/docker": 8,
 	"internal/lodge": 9,
 	"cmd/lodge":      10,
 }

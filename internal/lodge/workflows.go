@@ -12,9 +12,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lodge/internal/access"
+	"lodge/internal/cluster"
 	"lodge/internal/config"
 	"lodge/internal/httpapi"
 	"lodge/internal/workflows"
+	"lodge/internal/workflows/kubernetes"
 	"lodge/internal/workflows/local"
 	"lodge/internal/workflows/local/docker"
 	"lodge/internal/workflows/local/process"
@@ -23,8 +25,16 @@ import (
 // workflowsPart is the workflows part with what runs its jobs.
 type workflowsPart struct {
 	*workflows.Service
-	engine *local.Engine  // nil without
-	docker *docker.Driver // nil without
+	engine  jobEngine          // nil without
+	docker  *docker.Driver     // nil without
+	cluster *kubernetes.Engine // nil without
+}
+
+// jobEngine runs jobs, here or elsewhere.
+type jobEngine interface {
+	workflows.Engine
+	Attach(svc *workflows.Service)
+	Run(ctx context.Context) error
 }
 
 // firstRole may use the workspace that a new site has.
@@ -45,16 +55,20 @@ func openWorkflows(ctx context.Context, p *platform, b *bucket, prefix, version 
 	}
 	commit, built := buildOf(version)
 	w := &workflowsPart{}
-	var engine workflows.Engine // a nil *local.Engine in it would be no nil
-	if err := w.openLocalEngine(ctx, p, b); err != nil {
+	if err := w.openEngine(ctx, p, b); err != nil {
 		return nil, err
 	}
+	var places workflows.Places
+	if w.cluster != nil {
+		places = w.cluster
+	}
+	var engine workflows.Engine // a nil jobEngine in it would be no nil
 	if w.engine != nil {
 		engine = w.engine
 	}
 	w.Service, err = workflows.New(workflows.Config{
 		Prefix: prefix, Commit: commit, BuildTime: built, CreatorRoles: roles, AnyVolume: c.AnyVolume, SecretKey: key,
-		MaxDocument: int64(c.MaxDocument), MaxPage: c.MaxPage, Retention: c.Retention, Changed: func(kind string) { p.publish("workflows." + kind) },
+		MaxDocument: int64(c.MaxDocument), MaxPage: c.MaxPage, Retention: c.Retention, Places: places, Changed: func(kind string) { p.publish("workflows." + kind) },
 	}, p.db, b, p.queue, p.bus, p.access, p.audit, engine, p.now, p.log)
 	if err != nil {
 		return nil, err
@@ -76,12 +90,47 @@ const processNote = "runs as plain processes of the server, for development alon
 // engineWait is how long the container engine may take to answer at start.
 const engineWait = 3 * time.Second
 
-// openLocalEngine makes what runs jobs on this machine; nothing when none are to be run.
+// openEngine makes what runs jobs; nothing when none are to be run.
+func (w *workflowsPart) openEngine(ctx context.Context, p *platform, b *bucket) (err error) {
+	switch p.cfg.Workflows.Engine {
+	case "off":
+		return nil
+	case "argo":
+		installation, err := installationOf(ctx, p)
+		if err != nil {
+			return err
+		}
+		if w.cluster, err = newCluster(p, installation); err != nil {
+			return fmt.Errorf("workflows.engine: %w", err)
+		}
+		p.log.Info("jobs run on the cluster", "kubeconfig", p.cfg.Kubernetes.Kubeconfig)
+		w.engine = w.cluster
+		return nil
+	default:
+		return w.openLocalEngine(ctx, p, b)
+	}
+}
+
+// installationOf marks what is ours where others have things too.
+func installationOf(ctx context.Context, p *platform) (string, error) {
+	return p.db.EnsureSiteValue(ctx, "workflows.installation", uuid.NewString(), p.now())
+}
+
+// newCluster gives the engine that runs jobs on a cluster, which need not answer.
+func newCluster(p *platform, installation string) (*kubernetes.Engine, error) {
+	k, c := p.cfg.Kubernetes, p.cfg.Workflows.Argo
+	access, err := cluster.Place{Kubeconfig: k.Kubeconfig, Context: k.Context}.Access()
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.New(kubernetes.Config{
+		Installation: installation, Namespace: c.Namespace, ServiceAccount: c.ServiceAccount, Keep: c.Keep, MaxLog: int64(c.MaxLog),
+	}, access, p.queue, p.now, p.log)
+}
+
+// openLocalEngine makes what runs jobs on this machine.
 func (w *workflowsPart) openLocalEngine(ctx context.Context, p *platform, b *bucket) error {
 	c := p.cfg.Workflows
-	if c.Engine == "off" {
-		return nil
-	}
 	config := local.Config{
 		Parallelism: c.Local.Parallelism, StepTimeout: c.Local.StepTimeout, MaxLog: int64(c.Local.MaxLog), MaxFile: int64(c.Local.MaxFile), MaxNodes: c.Local.MaxNodes, HostPaths: c.Local.HostPaths,
 	}
@@ -105,7 +154,7 @@ func (w *workflowsPart) containers(ctx context.Context, p *platform) (local.Driv
 	if c.Driver == "process" {
 		return nil, nil //nolint:nilnil // there are others
 	}
-	installation, err := p.db.EnsureSiteValue(ctx, "workflows.installation", uuid.NewString(), p.now())
+	installation, err := installationOf(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +203,9 @@ func forDevelopment(cfg *config.Loaded) bool {
 func (w *workflowsPart) depend(checks *httpapi.Checks) {
 	if w.docker != nil {
 		checks.Watch("containers", w.docker.Check)
+	}
+	if w.cluster != nil {
+		checks.Watch("cluster", w.cluster.Check)
 	}
 }
 

@@ -199,7 +199,7 @@ func harmless() map[string]string {
 
 // serveFile sends a file of a job. What steps write is theirs: a browser must not run it in our name.
 func (s *Service) serveFile(w http.ResponseWriter, r *http.Request, f JobFile) error {
-	body, err := s.OpenFile(r.Context(), f)
+	body, size, err := s.OpenFile(r.Context(), f)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func (s *Service) serveFile(w http.ResponseWriter, r *http.Request, f JobFile) e
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", how+"; filename*=UTF-8''"+url.PathEscape(f.Name))
-	h.Set("Content-Length", strconv.FormatInt(f.Size, 10))
+	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	_, err = io.Copy(w, body)
 	return err
 }

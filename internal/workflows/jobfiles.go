@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"path"
 	"strings"
 
 	"github.com/google/uuid"
@@ -58,15 +59,11 @@ func (n jobNode) podName(job uuid.UUID) string {
 
 // object reads the last Workflow that was reported of a job.
 func (s *Service) object(ctx context.Context, job uuid.UUID) (o jobObject, err error) {
-	last, err := s.store.lastEvent(ctx, s.db, job)
-	if err != nil {
+	text, err := s.LastObject(ctx, job)
+	if err != nil || text == nil {
 		return o, err
 	}
-	events, err := s.store.events(ctx, s.db, job, last-1, 1)
-	if err != nil || len(events) == 0 {
-		return o, err
-	}
-	return o, json.Unmarshal(events[0].body, &o)
+	return o, json.Unmarshal(text, &o)
 }
 
 // node finds a node of a job by its id, its name, or that of its pod.
@@ -115,12 +112,25 @@ func (v jobValues) file(job uuid.UUID, name string) (JobFile, error) {
 		if a.Name != name {
 			continue
 		}
-		if !strings.HasPrefix(a.S3.Key, ObjectsOf(job)) {
+		if !strings.HasPrefix(a.S3.Key, ObjectsOf(job)) || path.Clean(a.S3.Key) != a.S3.Key {
 			break
 		}
-		return JobFile{Name: a.Path, Size: a.Size, key: a.S3.Key}, nil
+		return JobFile{Name: called(a.Path, a.S3.Key), Size: a.Size, key: a.S3.Key}, nil
 	}
 	return JobFile{}, fault.New(fault.Missing, "there is no file %s", clip(name))
+}
+
+// called is what a file is called: as where it was written, if that is known, and packed if Argo has
+// packed it.
+func called(where, key string) string {
+	name := path.Base(where)
+	if where == "" {
+		name = path.Base(key)
+	}
+	if packed := ".tgz"; path.Ext(key) == packed && path.Ext(name) != packed {
+		name += packed
+	}
+	return name
 }
 
 // NodeFile finds a file that a node made, or got.
@@ -143,10 +153,10 @@ func (s *Service) NodeFile(ctx context.Context, id uuid.UUID, node, name string,
 	return n.Outputs.file(id, name)
 }
 
-// OpenFile opens a file from a byte on.
-func (s *Service) OpenFile(ctx context.Context, f JobFile) (io.ReadCloser, error) {
-	body, _, err := s.bucket.Get(ctx, f.key, 0, -1)
-	return body, err
+// OpenFile opens a file, and says how long it is: not every engine knows.
+func (s *Service) OpenFile(ctx context.Context, f JobFile) (io.ReadCloser, int64, error) {
+	body, info, err := s.bucket.Get(ctx, f.key, 0, -1)
+	return body, info.Size, err
 }
 
 // JobOutput is what a job gives: a text, or the name of a file.
@@ -174,7 +184,7 @@ func (s *Service) JobOutputs(ctx context.Context, id uuid.UUID) ([]JobOutput, jo
 		list = append(list, JobOutput{Name: p.Name, Type: spec.Parameter, Value: p.Value})
 	}
 	for _, a := range given.Artifacts {
-		list = append(list, JobOutput{Name: a.Name, Type: spec.Artifact, File: a.Path, Size: a.Size})
+		list = append(list, JobOutput{Name: a.Name, Type: spec.Artifact, File: called(a.Path, a.S3.Key), Size: a.Size})
 	}
 	return list, given, nil
 }

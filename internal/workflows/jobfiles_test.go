@@ -37,7 +37,8 @@ func (s *site) reportJob(id uuid.UUID, phase Phase, key string) {
 	if phase.Final() {
 		finished = `"2026-01-01T00:00:00Z"`
 	}
-	values := fmt.Sprintf(`{"parameters":[{"name":"text","value":"hello"}],"artifacts":[{"name":"f","path":"plot.png","size":4,"s3":{"key":%q}},{"name":"page","path":"x.html","size":4,"s3":{"key":%[1]q}}]}`, key)
+	values := fmt.Sprintf(`{"parameters":[{"name":"text","value":"hello"}],"artifacts":[{"name":"f","path":"plot.png","size":4,"s3":{"key":%q}},{"name":"page","path":"x.html","size":4,"s3":{"key":%[1]q}},{"name":"packed","path":"/tmp/g","s3":{"key":%[2]q}},{"name":"astray","path":"a","s3":{"key":%[3]q}}]}`,
+		key, key+".tgz", ObjectsOf(id)+"../"+id.String()+"/files/a/1/f")
 	object := fmt.Sprintf(`{"status":{"nodes":{"%[1]s-7":{"id":"%[1]s-7","name":"%[1]s.a","templateName":"T","finishedAt":%[2]s,"inputs":%[3]s,"outputs":%[3]s}},"outputs":%[3]s}}`, id, finished, values)
 	state := State{Phase: phase, Object: json.RawMessage(object)}
 	now := time.Now()
@@ -64,6 +65,8 @@ func TestJobFiles(t *testing.T) {
 	id, at := s.runningJob(me)
 	key := ObjectsOf(id) + "files/a/1/f"
 	_, err := s.svc.bucket.Put(t.Context(), key, strings.NewReader("\x89PNG"))
+	noError(t, err)
+	_, err = s.svc.bucket.Put(t.Context(), key+".tgz", strings.NewReader("packed"))
 	noError(t, err)
 	s.reportJob(id, Running, key)
 	s.keepLog(id, "one\ntwo \x00\xff\n")
@@ -94,7 +97,13 @@ func TestJobFiles(t *testing.T) {
 		!strings.HasPrefix(a.Header.Get("Content-Disposition"), "attachment") || !strings.Contains(a.Header.Get("Content-Security-Policy"), "sandbox") {
 		t.Errorf("%v", a.Header)
 	}
-	s.do("GET", at+"/outputs/", me, "").exactly(t, 200, `{"items":[{"name":"text","type":"parameter","value":"hello"},{"name":"f","type":"artifact","file":"plot.png","size":4},{"name":"page","type":"artifact","file":"x.html","size":4}]}`)
+	// Argo packs files, and does not say how long they are.
+	if a := s.do("GET", at+"/outputs/packed", me, "").exactly(t, 200, "packed"); !strings.HasSuffix(a.Header.Get("Content-Disposition"), "''g.tgz") || a.Header.Get("Content-Length") != "6" {
+		t.Errorf("%v", a.Header)
+	}
+	s.do("GET", at+"/outputs/astray", me, "").is(t, 404, "")
+	s.do("GET", at+"/outputs/", me, "").exactly(t, 200, `{"items":[{"name":"text","type":"parameter","value":"hello"},{"name":"f","type":"artifact","file":"plot.png","size":4},{"name":"page","type":"artifact","file":"x.html","size":4},`+
+		`{"name":"packed","type":"artifact","file":"g.tgz"},{"name":"astray","type":"artifact","file":"a"}]}`)
 	s.do("GET", at+"/outputs/text", me, "").exactly(t, 200, "hello")
 	for _, path := range []string{at + "/outputs/none", at + "/artifacts/none/f", at + "/artifacts/" + pod + "/none", at + "/logs/none/text", s.url + "/artifacts/ws2/" + id.String() + "/" + pod + "/f"} {
 		s.do("GET", path, me, "").is(t, 404, "")

@@ -78,7 +78,7 @@ func (s *Service) prepare(ctx context.Context, o *Order) (spec.Findings, error) 
 
 // belongings checks the secrets and volumes that a job names against those of its workspace.
 func (s *Service) belongings(ctx context.Context, j *spec.Job) (findings spec.Findings, err error) {
-	secrets, err := s.store.secretNames(ctx, s.db, j.Workflow.Workspace)
+	secrets, err := s.secretKeys(ctx, j.Workflow.Workspace)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +249,13 @@ func (s *Service) Report(ctx context.Context, job uuid.UUID, state State) error 
 		now := s.now()
 		state.Finished = &now
 	}
+	if state.Phase.Final() && state.Object == nil && state.Message != "" {
+		object, err := s.epitaph(ctx, job, state)
+		if err != nil {
+			return err
+		}
+		state.Object = object
+	}
 	var news bool
 	err := s.db.Tx(ctx, func(tx *database.Tx) (err error) {
 		news, err = s.store.report(ctx, tx, job, state, s.now())
@@ -258,6 +265,34 @@ func (s *Service) Report(ctx context.Context, job uuid.UUID, state State) error 
 		s.tell(ctx, job)
 	}
 	return err
+}
+
+// epitaph is the Workflow of a job that its engine could not say more of than why it ended: how it
+// stood last, or as it was to be run. Readers look for the reason there.
+func (s *Service) epitaph(ctx context.Context, job uuid.UUID, state State) (json.RawMessage, error) {
+	text, err := s.LastObject(ctx, job)
+	if err == nil && text == nil {
+		var r jobRow
+		r, err = s.store.job(ctx, s.db, job)
+		text = json.RawMessage(r.manifest)
+	}
+	if fault.Is(err, fault.Missing) {
+		return nil, nil // it was deleted meanwhile
+	}
+	var object map[string]any
+	if err != nil || json.Unmarshal(text, &object) != nil || object == nil {
+		return nil, err // there is no manifest of an engine that writes none
+	}
+	status, ok := object["status"].(map[string]any)
+	if !ok {
+		status = map[string]any{}
+	}
+	status["phase"], status["message"], status["finishedAt"] = state.Phase, state.Message, state.Finished.UTC().Format(time.RFC3339Nano)
+	if status["startedAt"] == nil && state.Started != nil {
+		status["startedAt"] = state.Started.UTC().Format(time.RFC3339Nano)
+	}
+	object["status"] = status
+	return spec.Encode(object)
 }
 
 // tell wakes whoever listens to a job. They look by themselves too, now and then.
@@ -298,6 +333,43 @@ func (s *Service) Take(ctx context.Context, job uuid.UUID) (t Taken, err error) 
 func (s *Service) Stopping(ctx context.Context, job uuid.UUID) (bool, error) {
 	n, err := number(ctx, s.db, "SELECT COUNT(*) FROM wf_jobs WHERE uid = ? AND stopping = 1", job.String())
 	return n > 0, err
+}
+
+// Standing is where a job stands, for an engine that has it run elsewhere.
+type Standing struct {
+	Workspace          string
+	Round              int
+	Finished, Stopping bool
+}
+
+// Standing reads where a job stands, without its documents.
+func (s *Service) Standing(ctx context.Context, job uuid.UUID) (Standing, error) {
+	r, err := s.store.head(ctx, s.db, job)
+	return Standing{r.workspace, r.round, r.finished, r.stopping}, err
+}
+
+// Handed is a job that was handed to the engine.
+type Handed struct {
+	Job       uuid.UUID
+	Workspace string
+}
+
+// Handed lists the jobs that the engine has begun and that have not ended.
+func (s *Service) Handed(ctx context.Context) ([]Handed, error) {
+	return s.store.handed(ctx, s.db)
+}
+
+// LastObject is the last Workflow that was reported of a job, for its engine; nil before there is one.
+func (s *Service) LastObject(ctx context.Context, job uuid.UUID) (json.RawMessage, error) {
+	last, err := s.store.lastEvent(ctx, s.db, job)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.store.events(ctx, s.db, job, last-1, 1)
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	return events[0].body, nil
 }
 
 // findJob reads a job that the caller may do this with, without its documents.
@@ -353,15 +425,11 @@ func (s *Service) JobObject(ctx context.Context, workspace, name string) (json.R
 	if err != nil || r.workspace != workspace {
 		return nil, errors.Join(err, missing)
 	}
-	last, err := s.store.lastEvent(ctx, s.db, id)
-	if err != nil {
-		return nil, err
+	object, err := s.LastObject(ctx, id)
+	if err == nil && object == nil {
+		err = missing
 	}
-	events, err := s.store.events(ctx, s.db, id, last-1, 1)
-	if err != nil || len(events) == 0 {
-		return nil, errors.Join(err, missing)
-	}
-	return events[0].body, nil
+	return object, err
 }
 
 // JobStatus says where a job stands.

@@ -12,6 +12,7 @@ import (
 
 	"lodge/internal/database"
 	"lodge/internal/fault"
+	"lodge/internal/work"
 	"lodge/internal/workflows/spec"
 )
 
@@ -151,6 +152,19 @@ func (s *store) events(ctx context.Context, q database.Querier, id uuid.UUID, af
 		err = rows.Scan(&e.seq, &body)
 		e.body = json.RawMessage(body)
 		return e, err
+	})
+}
+
+// handed lists what has not ended and no work is queued to begin.
+func (s *store) handed(ctx context.Context, q database.Querier) ([]Handed, error) {
+	rows, err := q.Query(ctx, `SELECT j.uid, j.workspace FROM wf_jobs j LEFT JOIN work w ON w.kind = ? AND w.id = j.uid
+		WHERE j.finished_at IS NULL AND (w.state IS NULL OR w.state = ?) ORDER BY j.uid`, jobKind, string(work.Done))
+	return database.Collect(rows, err, func(rows *sql.Rows) (h Handed, err error) {
+		var id string
+		if err = rows.Scan(&id, &h.Workspace); err == nil {
+			h.Job, err = uuid.Parse(id)
+		}
+		return h, err
 	})
 }
 

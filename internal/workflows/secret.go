@@ -130,7 +130,7 @@ func (s *Service) SecretNames(ctx context.Context, workspace string) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.store.secretNames(ctx, s.db, workspace)
+	names, err := s.secretKeys(ctx, workspace)
 	return append([]string{}, names...), err
 }
 
@@ -142,6 +142,14 @@ func (s *Service) PutSecret(ctx context.Context, workspace, name string, value s
 	}
 	if !secretName.MatchString(name) {
 		return false, fault.New(fault.Invalid, "%q is no name for a secret: use letters, digits, -, _ and .", clip(name))
+	}
+	if s.cfg.Places != nil {
+		if isNew, err = s.cfg.Places.PutSecret(ctx, workspace, name, value); err != nil {
+			return false, err
+		}
+		return isNew, s.db.Tx(ctx, func(tx *database.Tx) error {
+			return s.record(ctx, tx, WriteSecrets, workspace, "secret "+name, "set")
+		})
 	}
 	if s.cfg.SecretKey == nil {
 		return false, fault.New(fault.Unavailable, "this server has no key for secrets")
@@ -165,8 +173,15 @@ func (s *Service) DeleteSecret(ctx context.Context, workspace, name string) erro
 	if err != nil {
 		return err
 	}
+	was := false
+	if s.cfg.Places != nil {
+		if was, err = s.cfg.Places.DeleteSecret(ctx, workspace, name); err != nil {
+			return err
+		}
+	}
 	return s.db.Tx(ctx, func(tx *database.Tx) error {
 		there, err := s.store.deleteSecret(ctx, tx, workspace, name)
+		there = there || was
 		if err == nil && !there {
 			err = fault.New(fault.Missing, "there is no secret %s", clip(name))
 		}

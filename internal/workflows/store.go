@@ -99,6 +99,18 @@ func (s *store) insertWorkspace(ctx context.Context, tx *database.Tx, w Workspac
 	return err
 }
 
+// putWorkspace inserts a workspace, or updates the one that is there.
+func (s *store) putWorkspace(ctx context.Context, tx *database.Tx, w Workspace, now time.Time) error {
+	there, err := number(ctx, tx, "SELECT COUNT(*) FROM wf_workspaces WHERE name = ?", w.Name)
+	if err != nil {
+		return err
+	}
+	if there > 0 {
+		return s.updateWorkspace(ctx, tx, w, now)
+	}
+	return s.insertWorkspace(ctx, tx, w, now)
+}
+
 func (s *store) updateWorkspace(ctx context.Context, tx *database.Tx, w Workspace, now time.Time) error {
 	roles, labels, err := w.columns()
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"lodge/internal/database"
 	"lodge/internal/httpapi"
 	"lodge/internal/objects"
+	"lodge/internal/secret"
 	"lodge/internal/work"
 	"lodge/internal/workflows/spec"
 )
@@ -79,6 +80,8 @@ type Config struct {
 	MaxPage int
 	// Retention is how long jobs that have ended are kept; 0 is for ever.
 	Retention time.Duration
+	// Places keep workspaces and their secrets elsewhere; nil keeps them in rows.
+	Places Places
 	// Changed hears that something of a kind changed: "jobs", "components", and so on; nil hears nothing.
 	Changed func(kind string)
 }
@@ -100,6 +103,20 @@ func (c Config) withDefaults() Config {
 		c.Changed = func(string) {}
 	}
 	return c
+}
+
+// Places are where workspaces are when they are not in the database alone: namespaces of a cluster,
+// which others may make and change too. The database follows them, by FollowWorkspaces.
+type Places interface {
+	// CreateWorkspace makes a place, or fails with fault.Conflict if there is one of that name.
+	CreateWorkspace(ctx context.Context, w Workspace) error
+	EditWorkspace(ctx context.Context, w Workspace) error
+	// DeleteWorkspace removes a place as far as it was made by CreateWorkspace.
+	DeleteWorkspace(ctx context.Context, name string) error
+
+	SecretNames(ctx context.Context, workspace string) ([]string, error)
+	PutSecret(ctx context.Context, workspace, name string, value secret.String) (isNew bool, err error)
+	DeleteSecret(ctx context.Context, workspace, name string) (was bool, err error)
 }
 
 // Order is a job as an engine runs it.

@@ -302,14 +302,24 @@ func (s *Service) CreateWorkspace(ctx context.Context, change WorkspaceChange) e
 	if err := w.apply(change, true); err != nil {
 		return err
 	}
+	put := s.store.insertWorkspace
+	if s.cfg.Places != nil {
+		if err := s.cfg.Places.CreateWorkspace(ctx, w); err != nil {
+			return err
+		}
+		put = s.store.putWorkspace // who follows the places may have been quicker
+	}
 	err = s.db.Tx(ctx, func(tx *database.Tx) error {
-		if err := s.store.insertWorkspace(ctx, tx, w, s.now()); err != nil {
+		if err := put(ctx, tx, w, s.now()); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, CreateWorkspace, string(access.Site), w.Name, "")
 	})
 	if database.IsDuplicate(err) {
 		return fault.New(fault.Conflict, "there is a workspace %s already", w.Name)
+	}
+	if err != nil && s.cfg.Places != nil {
+		return errors.Join(err, s.cfg.Places.DeleteWorkspace(context.WithoutCancel(ctx), w.Name))
 	}
 	return err
 }
@@ -356,6 +366,18 @@ func (s *Service) EditWorkspace(ctx context.Context, change WorkspaceChange) err
 	if err != nil {
 		return err
 	}
+	if s.cfg.Places != nil {
+		w, err := s.store.workspace(ctx, s.db, change.Name)
+		if err != nil {
+			return err
+		}
+		if err := w.apply(change, false); err != nil {
+			return err
+		}
+		if err := s.cfg.Places.EditWorkspace(ctx, w); err != nil {
+			return err
+		}
+	}
 	return s.db.Tx(ctx, func(tx *database.Tx) error {
 		w, err := s.store.workspace(ctx, tx, change.Name)
 		if err != nil {
@@ -377,13 +399,24 @@ func (s *Service) DeleteWorkspace(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(tx *database.Tx) error {
-		running, err := number(ctx, tx, "SELECT COUNT(*) FROM wf_jobs WHERE workspace = ? AND finished_at IS NULL", name)
-		if err != nil {
+	idle := func(q database.Querier) error {
+		running, err := number(ctx, q, "SELECT COUNT(*) FROM wf_jobs WHERE workspace = ? AND finished_at IS NULL", name)
+		if err == nil && running > 0 {
+			err = fault.New(fault.Conflict, "%d jobs of the workspace %s are under way: stop them first", running, name)
+		}
+		return err
+	}
+	if s.cfg.Places != nil {
+		if err := idle(s.db); err != nil {
 			return err
 		}
-		if running > 0 {
-			return fault.New(fault.Conflict, "%d jobs of the workspace %s are under way: stop them first", running, name)
+		if err := s.cfg.Places.DeleteWorkspace(ctx, name); err != nil {
+			return err
+		}
+	}
+	return s.db.Tx(ctx, func(tx *database.Tx) error {
+		if err := idle(tx); err != nil {
+			return err
 		}
 		if err := s.store.deleteWorkspace(ctx, tx, name); err != nil {
 			return err

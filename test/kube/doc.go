@@ -11,7 +11,10 @@
 //	cluster_test.go     the cluster and what is asked of it
 //	machine_test.go     pods, services, claims and rights, without Argo
 //	workflow_test.go    a workflow and what can be seen of it
-//	standin_test.go     workflows in testdata, which are Lodge's own, on the stand-in
+//	standin_test.go     workflows that Lodge has written, on the stand-in
+//	jobsite_test.go     a server of the built binary whose jobs run on the cluster
+//	jobs_test.go        jobs of Lodge, on the stand-in
+//	places_test.go      workspaces, secrets, rights; what the API server takes
 //	restart_test.go     what dies in the middle
 //	apps_test.go        the driver of apps
 //	apps_lodge_test.go  the built binary with apps on the cluster

@@ -19,7 +19,7 @@ func uids(all map[string]pod) string {
 }
 
 func TestStandInIsKilled(t *testing.T) {
-	w := submit(t, admin(t).namespace(), "b-graph.yaml", map[string]string{"seed": "pause=3"})
+	w := submit(t, admin(t).namespace(), "b-graph", map[string]string{"seed": "pause=3"})
 	w.begun("A")
 	restart(t, "wfstub")
 	w.begun("B")
@@ -32,11 +32,31 @@ func TestStandInIsKilled(t *testing.T) {
 }
 
 func TestStandInOutlivesTheAPIServer(t *testing.T) {
-	w := submit(t, admin(t).namespace(), "b-graph.yaml", map[string]string{"seed": "pause=3"})
+	w := submit(t, admin(t).namespace(), "b-graph", map[string]string{"seed": "pause=3"})
 	w.begun("A")
 	restart(t, "kube-apiserver")
 	s := w.end()
 	w.ended(s, "Succeeded", "")
 	equal(t, "nodes", s.phases(), " Succeeded, .A Succeeded, .B Succeeded")
 	equal(t, "pods", len(w.pods()), 2)
+}
+
+// What Lodge watches is lost with the API server, and what it follows, too.
+func TestStandInJobOutlivesTheAPIServer(t *testing.T) {
+	l := startJobSite(t)
+	j := l.root.run(l.workspace(), slow(), map[string]any{"x": "x"})
+	j.begun("a")
+	restart(t, "kube-apiserver")
+	j.begun("b")
+	j.whole()
+}
+
+func TestStandInJobOutlivesTheController(t *testing.T) {
+	l := startJobSite(t)
+	j := l.root.run(l.workspace(), slow(), map[string]any{"x": "x"})
+	j.begun("a")
+	restart(t, "wfstub")
+	j.begun("b")
+	restart(t, "wfstub")
+	j.whole()
 }

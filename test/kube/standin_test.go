@@ -12,7 +12,7 @@ import (
 
 func TestStandInRunsAGraph(t *testing.T) {
 	t.Parallel()
-	w := submit(t, admin(t).namespace(), "b-graph.yaml", map[string]string{"seed": "7"})
+	w := submit(t, admin(t).namespace(), "b-graph", map[string]string{"seed": "7"})
 	s := w.end()
 	w.ended(s, "Succeeded", "")
 	equal(t, "nodes", s.phases(), " Succeeded, .A Succeeded, .B Succeeded")
@@ -45,7 +45,7 @@ func TestStandInRunsAGraph(t *testing.T) {
 
 func TestStandInTellsAFailure(t *testing.T) {
 	t.Parallel()
-	w := submit(t, admin(t).namespace(), "b-graph.yaml", map[string]string{"seed": "exit=3"})
+	w := submit(t, admin(t).namespace(), "b-graph", map[string]string{"seed": "exit=3"})
 	s := w.end()
 	w.ended(s, "Failed", "main: Error (exit code 3)")
 	equal(t, "nodes", s.phases(), " Failed, .A Failed, .B Omitted")
@@ -56,7 +56,7 @@ func TestStandInTellsAFailure(t *testing.T) {
 
 func TestStandInRunsAMap(t *testing.T) {
 	t.Parallel()
-	w := submit(t, admin(t).namespace(), "c-map.yaml", map[string]string{"k": "6", "items": `["A","B","c d"]`})
+	w := submit(t, admin(t).namespace(), "c-map", map[string]string{"k": "6", "items": `["A","B","c d"]`})
 	s := w.end()
 	w.ended(s, "Succeeded", "")
 	equal(t, "nodes", s.phases(), " Succeeded, .mapnode Succeeded, .mapnode(0:A) Succeeded, .mapnode(1:B) Succeeded, .mapnode(2:c d) Succeeded")
@@ -72,7 +72,7 @@ func TestStandInChoosesABranch(t *testing.T) {
 		{"7", " Succeeded, .nodeFalse Skipped, .nodeTrue Succeeded", "when '!(7 >= 5)' evaluated false"},
 		{"4", " Succeeded, .nodeFalse Succeeded, .nodeTrue Skipped", "when '4 >= 5' evaluated false"},
 	} {
-		w := submit(t, ns, "e-conditional.yaml", map[string]string{"v": c.v})
+		w := submit(t, ns, "e-conditional", map[string]string{"v": c.v})
 		s := w.end()
 		w.ended(s, "Succeeded", "")
 		equal(t, "nodes", s.phases(), c.phases)
@@ -91,7 +91,7 @@ func TestStandInChoosesABranch(t *testing.T) {
 
 func TestStandInNestsAConditionalInAMap(t *testing.T) {
 	t.Parallel()
-	w := submit(t, admin(t).namespace(), "if-in-map.yaml", map[string]string{"l": `["1","9"]`})
+	w := submit(t, admin(t).namespace(), "if-in-map", map[string]string{"l": `["1","9"]`})
 	s := w.end()
 	w.ended(s, "Succeeded", "")
 	equal(t, "nodes", s.phases(), " Succeeded, .mapnode Succeeded, "+
@@ -106,7 +106,7 @@ func TestStandInMountsAVolume(t *testing.T) {
 	ns := c.namespace()
 	c.do(http.MethodPost, "/api/v1/namespaces/"+ns+"/persistentvolumeclaims",
 		"{metadata: {name: pvc1}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}", nil)
-	w := submit(t, ns, "f-volume.yaml", nil)
+	w := submit(t, ns, "f-volume", nil)
 	s := w.end()
 	w.ended(s, "Succeeded", "")
 	pods := w.pods()
@@ -121,7 +121,7 @@ func TestStandInMountsAVolume(t *testing.T) {
 
 func TestStandInTerminates(t *testing.T) {
 	t.Parallel()
-	w := submit(t, admin(t).namespace(), "b-graph.yaml", map[string]string{"seed": "pause=600"})
+	w := submit(t, admin(t).namespace(), "b-graph", map[string]string{"seed": "pause=600"})
 	w.begun("A")
 	began := time.Now()
 	w.do(http.MethodPatch, w.path(), map[string]any{"spec": map[string]any{"shutdown": "Terminate"}}, nil)
@@ -138,7 +138,7 @@ func TestStandInTerminates(t *testing.T) {
 // Deleting a workflow deletes its pods: Kubernetes' own garbage collector does it.
 func TestStandInLeavesPodsToTheCollector(t *testing.T) {
 	t.Parallel()
-	w := submit(t, admin(t).namespace(), "c-map.yaml", nil)
+	w := submit(t, admin(t).namespace(), "c-map", nil)
 	w.end()
 	equal(t, "pods", len(w.pods()), 2)
 	w.do(http.MethodDelete, w.path(), nil, nil)

@@ -80,18 +80,27 @@ func (v values) parameter(name string) string {
 	return "(no " + name + ")"
 }
 
-// submit sends one of Lodge's golden files with other values for its parameters.
-func submit(t *testing.T, namespace, file string, with map[string]string) workflow {
+// golden reads one of the Workflows that Lodge's transpiler is held to, to be made in a namespace.
+func golden(t *testing.T, name, namespace string) (w map[string]any) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", file))
+	text, err := os.ReadFile(filepath.Join("..", "..", "internal", "workflows", "argo", "testdata", name+".golden.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var w map[string]any
 	if err := yaml.Unmarshal(text, &w); err != nil {
 		t.Fatal(err)
 	}
-	w["metadata"].(map[string]any)["namespace"] = namespace
+	meta := w["metadata"].(map[string]any)
+	meta["namespace"] = namespace
+	delete(meta, "name") // which several tests would use
+	meta["generateName"] = "w-"
+	return w
+}
+
+// submit sends one of Lodge's golden files with other values for its parameters.
+func submit(t *testing.T, namespace, file string, with map[string]string) workflow {
+	t.Helper()
+	w := golden(t, file, namespace)
 	unused := maps.Clone(with)
 	if args, ok := w["spec"].(map[string]any)["arguments"].(map[string]any); ok {
 		for _, one := range args["parameters"].([]any) {

@@ -108,7 +108,7 @@ func (s *step) attempts(ctx context.Context, w *row) error {
 		if s.halted.Err() != nil && !begun {
 			return errHalted
 		}
-		log, err := s.openLog(ctx, w)
+		log, err := e.svc.LogWriter(ctx, s.run.job, s.key, w.attempt, e.cfg.MaxLog)
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (s *step) attempts(ctx context.Context, w *row) error {
 func (s *step) id(w *row) ID { return ID{Job: s.run.job.String(), Step: s.key, Attempt: w.attempt} }
 
 // judge says how an attempt ended, writes it down, and whether there is to be another one.
-func (s *step) judge(ctx context.Context, w *row, log *logKeeper, exit Exit, err error) (again bool, _ error) {
+func (s *step) judge(ctx context.Context, w *row, log *workflows.LogWriter, exit Exit, err error) (again bool, _ error) {
 	e := s.run.engine
 	w.finished = exit.At
 	if w.finished.IsZero() {
@@ -213,12 +213,12 @@ func (s *step) remove(ctx context.Context, w *row) {
 }
 
 // write writes the row down with the end of the log, and goes on trying.
-func (s *step) write(ctx context.Context, w *row, log *logKeeper) error {
+func (s *step) write(ctx context.Context, w *row, log *workflows.LogWriter) error {
 	e := s.run.engine
 	return s.patiently(ctx, func() error {
 		return e.db.Tx(ctx, func(tx *database.Tx) error {
 			if log != nil {
-				if err := log.end(ctx, tx); err != nil {
+				if err := log.End(ctx, tx); err != nil {
 					return err
 				}
 			}
@@ -298,7 +298,7 @@ func (s *step) begin(ctx context.Context, w *row) error {
 var errTooLong = errors.New("too long")
 
 // follow waits for an attempt to end, keeps what it writes, and ends it when it must.
-func (s *step) follow(ctx context.Context, w *row, log *logKeeper) (exit Exit, err error) {
+func (s *step) follow(ctx context.Context, w *row, log *workflows.LogWriter) (exit Exit, err error) {
 	e := s.run.engine
 	waiting, cancel := either(ctx, s.halted)
 	defer cancel()
@@ -308,7 +308,7 @@ func (s *step) follow(ctx context.Context, w *row, log *logKeeper) (exit Exit, e
 		waiting = limited
 	}
 	err = s.patiently(ctx, func() (err error) {
-		exit, err = e.driver.Wait(waiting, s.id(w), log.offset(), log)
+		exit, err = e.driver.Wait(waiting, s.id(w), log.Offset(), log)
 		return err
 	})
 	if waiting.Err() == nil || err == nil {
