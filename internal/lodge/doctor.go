@@ -296,7 +296,7 @@ func (e *examination) cluster(ctx context.Context, p *platform) {
 		return
 	}
 	for _, one := range missing {
-		e.add(Failure, "workflows", "%s: give its account the rights of deploy/kubernetes/rights.yaml", one)
+		e.add(Failure, "workflows", "%s: give its account the rights of deploy/kubernetes/lodge-workflows.yaml", one)
 	}
 	if len(missing) == 0 {
 		e.add(Well, "workflows", "jobs run on the cluster, which knows Argo's Workflows, and Lodge has the rights that it needs")

@@ -62,7 +62,7 @@ func startJobSite(t *testing.T, env ...string) *jobSite {
 	return l
 }
 
-// account has the rights of deploy/kubernetes/rights.yaml and no others; it gives a kubeconfig.
+// account has the rights of deploy/kubernetes/lodge-workflows.yaml and no others; it gives a kubeconfig.
 func account(t *testing.T) string {
 	t.Helper()
 	path, err := theAccount()
@@ -75,7 +75,7 @@ func account(t *testing.T) string {
 // theAccount makes it once.
 var theAccount = sync.OnceValues(func() (string, error) {
 	c := caller{token: theSite.token}
-	text, err := os.ReadFile("../../deploy/kubernetes/rights.yaml")
+	text, err := os.ReadFile("../../deploy/kubernetes/lodge-workflows.yaml")
 	if err != nil {
 		return "", err
 	}

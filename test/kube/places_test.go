@@ -110,7 +110,7 @@ func TestDoctorLooksAtTheCluster(t *testing.T) {
 	contains(t, "with the rights", said, "Lodge has the rights that it needs")
 	l.env = append(l.env, "LODGE_WORKFLOWS_ARGO_NAMESPACE=default")
 	said, _ = l.command("doctor")
-	contains(t, "without some", said, "Lodge may not get, list, watch, create, patch, delete configmaps in default: give its account the rights of deploy/kubernetes/rights.yaml")
+	contains(t, "without some", said, "Lodge may not get, list, watch, create, patch, delete configmaps in default: give its account the rights of deploy/kubernetes/lodge-workflows.yaml")
 	l.env = append(l.env, "LODGE_KUBERNETES_KUBECONFIG="+filepath.Join(l.dir, "none"))
 	said, _ = l.command("doctor")
 	contains(t, "without a file", said, "read the kubeconfig")

@@ -20,7 +20,7 @@ func (e *Engine) Check(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case apierrors.IsForbidden(err):
-		return fault.Wrap(err, fault.Denied, "Lodge may not list Workflows in the cluster: give its account the rights of deploy/kubernetes/rights.yaml")
+		return fault.Wrap(err, fault.Denied, "Lodge may not list Workflows in the cluster: give its account the rights of deploy/kubernetes/lodge-workflows.yaml")
 	case apierrors.IsUnauthorized(err):
 		return fault.Wrap(err, fault.Denied, "the cluster does not know who Lodge is: renew the credentials in kubernetes.kubeconfig")
 	case apierrors.IsNotFound(err):
@@ -33,7 +33,7 @@ func (e *Engine) Check(ctx context.Context) error {
 // right is something that Lodge must be allowed to do.
 type right struct{ verb, group, resource, sub, name, namespace string }
 
-// rights are those that deploy/kubernetes/rights.yaml gives.
+// rights are those that deploy/kubernetes/lodge-workflows.yaml gives.
 func (e *Engine) rights() []right {
 	var all []right
 	need := func(namespace, group, resource, name string, verbs ...string) {

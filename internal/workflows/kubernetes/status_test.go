@@ -164,7 +164,7 @@ func TestChecks(t *testing.T) {
 		err  error
 		says string
 	}{
-		"rights": {apierrors.NewForbidden(schema.GroupResource{Resource: "workflows"}, "", nil), "rights.yaml"},
+		"rights": {apierrors.NewForbidden(schema.GroupResource{Resource: "workflows"}, "", nil), "lodge-workflows.yaml"},
 		"login":  {apierrors.NewUnauthorized("who?"), "renew the credentials"},
 		"kind":   {apierrors.NewNotFound(schema.GroupResource{Resource: "workflows"}, ""), "install Argo"},
 		"away":   {errors.New("connection refused"), "check kubernetes.kubeconfig"},
