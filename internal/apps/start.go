@@ -85,12 +85,14 @@ func (s *Service) judge(ctx, doing context.Context, row Session, err error) *wor
 		if s.now().Sub(row.Queued) > s.cfg.Limits.QueueTimeout {
 			return s.failStart(ctx, row, &startError{cause: CauseNoRoom, message: err.Error()})
 		}
+		s.log.InfoContext(ctx, "a start waits for room", "session", row.ID, "app", row.App, "error", err)
 		s.step(ctx, row.ID, row.Run, Progress{Step: "queued", Message: "Waiting for room: " + err.Error()})
 		return &work.Outcome{Err: err, After: 5 * time.Second}
 	case fault.Is(err, fault.Unavailable):
 		if s.now().Sub(row.Queued) > s.cfg.Limits.QueueTimeout {
 			return s.failStart(ctx, row, &startError{cause: CauseDriverDown, message: CauseDriverDown.advice(), err: err})
 		}
+		s.log.InfoContext(ctx, "a start waits for its driver", "session", row.ID, "app", row.App, "error", err)
 		s.step(ctx, row.ID, row.Run, Progress{Step: row.Step, Message: CauseDriverDown.advice()})
 		return &work.Outcome{Err: err, After: 2 * time.Second}
 	}

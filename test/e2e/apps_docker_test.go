@@ -205,6 +205,11 @@ func TestTheEngineIsAway(t *testing.T) {
 	for app, cause := range map[string]string{"missing": "image_missing", "greedy": "out_of_memory", "exits": "exited_early", "elsewhere": "not_answering", "rooted": "spec"} {
 		s := l.own(ana.launch(app))
 		var got appSession
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("%s was seen last as %+v", app, got)
+			}
+		})
 		eventually(t, app+" fails", func() bool { got = ana.look(s.ID); return got.State == "failed" })
 		if app == "greedy" && got.Cause == "exited_early" && strings.Contains(got.Message, "SIGKILL") {
 			// The engine learns of the end and of its reason separately, and may miss the latter.
