@@ -18,6 +18,9 @@ import (
 	"lodge/internal/fault"
 )
 
+// maxRefused is how many subnets may be refused until it is not for the subnets' sake.
+const maxRefused = 50
+
 // subnetBits is the size of a person's network: room for 29 containers and the way out.
 const subnetBits = 27
 
@@ -47,6 +50,7 @@ func (d *Driver) ensureNetwork(ctx context.Context, s apps.Spec, name string) er
 	if err != nil {
 		return err
 	}
+	tries := 0
 	for subnet := range d.candidates() {
 		if overlaps(taken, subnet) {
 			continue
@@ -63,7 +67,9 @@ func (d *Driver) ensureNetwork(ctx context.Context, s apps.Spec, name string) er
 		switch {
 		case err == nil, errdefs.IsConflict(err): // another replica was first
 			return nil
+		case tries >= maxRefused:
 		case errdefs.IsPermissionDenied(err), errdefs.IsInternal(err), errdefs.IsInvalidArgument(err):
+			tries++
 			continue // somebody else on this machine has the subnet
 		}
 		return plain(err, "make the network "+name)

@@ -32,9 +32,10 @@ stop() {
 		kill -s TERM 0
 		wait
 	fi
-	# What a preparation started may outlive it by a moment, and write while we remove.
-	tries=0
-	until rm -rf "$dir" 2>/dev/null; do
+	# What was started may outlive it by a moment, and write while we remove or right after.
+	tries=0 gone=0
+	until [ $gone -ge 5 ]; do
+		if rm -rf "$dir" 2>/dev/null; then gone=$((gone + 1)); else gone=0; fi
 		tries=$((tries + 1))
 		[ $tries -lt 200 ] || exit 1
 		sleep 0.05
