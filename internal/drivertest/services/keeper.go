@@ -32,10 +32,11 @@ stop() {
 		kill -s TERM 0
 		wait
 	fi
-	# What was started may outlive it by a moment, and write while we remove or right after.
-	tries=0 gone=0
-	until [ $gone -ge 5 ]; do
-		if rm -rf "$dir" 2>/dev/null; then gone=$((gone + 1)); else gone=0; fi
+	# What was started may outlive it by a moment, and write while we remove. An engine that was ended
+	# early leaves its folder mounted upon itself.
+	tries=0
+	until rm -rf "$dir" 2>/dev/null; do
+		grep -o " $dir/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount -l 2>/dev/null
 		tries=$((tries + 1))
 		[ $tries -lt 200 ] || exit 1
 		sleep 0.05
