@@ -122,6 +122,7 @@ func StartDocker(ctx context.Context) (*Server, error) {
 		return nil, errors.New("dockerd needs root: " + dockerHowto)
 	}
 	address := func(dir string) string { return "unix://" + filepath.Join(dir, "s") }
+	firewall := os.Getenv(DockerVariable) == "" && os.Getenv(BesideVariable) == ""
 	return recipe{
 		name: "docker", stop: "TERM",
 		// The engine would leave the bridges and the firewall's rules of its networks to the machine.
@@ -131,7 +132,7 @@ func StartDocker(ctx context.Context) (*Server, error) {
 			return []string{
 				// Its containerd writes its stacks there when it is slow to start.
 				"env", "TMPDIR=" + dir, server, "-H", address(dir), "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
-				"-p", filepath.Join(dir, "docker.pid"), "--bridge=none", "--log-level=warn",
+				"-p", filepath.Join(dir, "docker.pid"), "--bridge=none", "--log-level=warn", fmt.Sprintf("--iptables=%t", firewall),
 			}
 		},
 		url: func(dir string, _ int) string { return address(dir) },

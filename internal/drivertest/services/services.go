@@ -38,6 +38,9 @@ const (
 	MariaDBVariable  = "LODGE_TEST_MARIADB_URL"
 	S3Variable       = "LODGE_TEST_S3_URL"
 	DockerVariable   = "LODGE_TEST_DOCKER_HOST"
+	// BesideVariable says that another Docker engine runs on this machine. One that starts would undo
+	// the firewall's rules of that, which keep people's networks apart.
+	BesideVariable = "LODGE_TEST_BESIDE_DOCKER"
 )
 
 // The servers of this test process. They are shared between its tests, which nothing

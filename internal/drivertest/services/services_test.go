@@ -218,6 +218,9 @@ func alone(temp string) (env []string) {
 			env = append(env, one)
 		}
 	}
+	if os.Getenv(services.DockerVariable) != "" {
+		env = append(env, services.BesideVariable+"=1")
+	}
 	return append(env, "TMPDIR="+temp)
 }
 
