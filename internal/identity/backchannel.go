@@ -60,11 +60,12 @@ func (s *Service) believeLogout(ctx context.Context, token string) (logout, erro
 	if err != nil {
 		return l, bad("%w", err)
 	}
-	at := slices.IndexFunc(s.providers(), func(is *issuer) bool { return claims["iss"] == is.Issuer.Issuer })
+	providers := s.providers()
+	at := slices.IndexFunc(providers, func(is *issuer) bool { return claims["iss"] == is.Issuer.Issuer })
 	if at < 0 {
 		return l, bad("nobody logs in at its issuer")
 	}
-	is := s.providers()[at]
+	is := providers[at]
 	if !slices.Contains(is.algs, jose.SignatureAlgorithm(head.alg)) {
 		return l, bad("algorithm %.20q is not accepted from %s", head.alg, is.id)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"reflect"
 	"slices"
 
@@ -69,7 +68,7 @@ func (s *Service) FollowWorkspaces(ctx context.Context, there []Workspace) error
 			}))
 		}
 	}
-	for name, w := range maps.All(want) {
+	for name, w := range want {
 		failures = append(failures, s.followed(ctx, name, "found in its place", func(tx *database.Tx) error {
 			return s.store.putWorkspace(ctx, tx, w, s.now())
 		}))

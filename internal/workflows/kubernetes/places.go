@@ -168,7 +168,7 @@ func (e *Engine) EditWorkspace(ctx context.Context, w workflows.Workspace) error
 	if err != nil {
 		return err
 	}
-	if err := e.patch(ctx, map[string]any{"data": data}, func(text []byte) error {
+	if err := patch(map[string]any{"data": data}, func(text []byte) error {
 		_, err := e.core.CoreV1().ConfigMaps(e.cfg.Namespace).Patch(ctx, w.Name, types.MergePatchType, text, metav1.PatchOptions{})
 		return err
 	}); err != nil {
@@ -182,13 +182,13 @@ func (e *Engine) EditWorkspace(ctx context.Context, w workflows.Workspace) error
 	if err != nil {
 		return err
 	}
-	return e.patch(ctx, map[string]any{"metadata": map[string]any{"labels": marks}}, func(text []byte) error {
+	return patch(map[string]any{"metadata": map[string]any{"labels": marks}}, func(text []byte) error {
 		_, err := e.core.CoreV1().Namespaces().Patch(ctx, w.Name, types.MergePatchType, text, metav1.PatchOptions{})
 		return err
 	})
 }
 
-func (e *Engine) patch(_ context.Context, change any, apply func([]byte) error) error {
+func patch(change any, apply func([]byte) error) error {
 	text, err := json.Marshal(change)
 	if err != nil {
 		return err
@@ -278,7 +278,7 @@ func (e *Engine) DeleteSecret(ctx context.Context, workspace, name string) (bool
 	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	return true, e.patch(ctx, map[string]any{"data": map[string]any{name: nil}}, func(text []byte) error {
+	return true, patch(map[string]any{"data": map[string]any{name: nil}}, func(text []byte) error {
 		_, err := e.core.CoreV1().Secrets(workspace).Patch(ctx, argo.SecretName, types.MergePatchType, text, metav1.PatchOptions{})
 		return err
 	})
