@@ -1,4 +1,5 @@
-// Package cluster finds the Kubernetes cluster that parts of Lodge run things on, and how to log in to it.
+// Package cluster finds the Kubernetes cluster that parts of Lodge run things on, how to log in to it, and
+// what Lodge may not do there.
 package cluster
 
 import (

@@ -7,24 +7,23 @@ import (
 	"strings"
 	"time"
 
-	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lodge/internal/apps"
+	"lodge/internal/cluster"
 	"lodge/internal/fault"
 )
 
-// right is something that Lodge must be allowed to do in its namespace.
-type right struct{ group, resource, sub, verbs string }
-
-// rights are all of them; deploy/kubernetes/lodge-apps.yaml grants them, and no more.
-func rights() []right {
-	return []right{
-		{"", "pods", "", "create get list watch delete"},
-		{"", "pods", "log", "get"},
-		{"", "events", "", "list watch"},
-		{"", "persistentvolumeclaims", "", "create list delete"},
-		{"networking.k8s.io", "networkpolicies", "", "create get list patch delete"},
+// rights are all that Lodge must be allowed to do in its namespace; deploy/kubernetes/lodge-apps.yaml
+// grants them, and no more.
+func rights(namespace string) []cluster.Right {
+	return []cluster.Right{
+		{Namespace: namespace, Resource: "pods", Verbs: "create get list watch delete"},
+		{Namespace: namespace, Resource: "pods/log", Verbs: "get"},
+		{Namespace: namespace, Resource: "events", Verbs: "list watch"},
+		{Namespace: namespace, Resource: "persistentvolumeclaims", Verbs: "create list delete"},
+		{Namespace: namespace, Group: "networking.k8s.io", Resource: "networkpolicies", Verbs: "create get list patch delete"},
 	}
 }
 
@@ -33,7 +32,7 @@ const sureFor = time.Minute
 
 // Health implements apps.Driver.
 func (d *Driver) Health(ctx context.Context) (apps.Health, error) {
-	text, err := d.api.raw.Get().AbsPath("/version").Timeout(answerTime).DoRaw(ctx)
+	text, err := d.core.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
 	if err != nil {
 		return apps.Health{}, plain(ctx, err, "ask the cluster for its version")
 	}
@@ -67,23 +66,21 @@ func (d *Driver) mayWork(ctx context.Context) error {
 		return nil
 	}
 	space := d.cfg.Namespace
-	_, err := d.api.spaces.get(ctx, space)
+	_, err := d.core.CoreV1().Namespaces().Get(ctx, space, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return fault.New(fault.Unavailable, "the cluster has no namespace %s: make it and give Lodge its rights there, as deploy/kubernetes/lodge-apps.yaml does", space)
 	case err != nil && !apierrors.IsForbidden(err): // to look is no right that Lodge needs
 		return plain(ctx, err, "look at the namespace "+space)
 	}
+	denied, err := cluster.Denied(ctx, d.core.AuthorizationV1().SelfSubjectAccessReviews(), rights(space))
+	if err != nil {
+		return plain(ctx, err, "ask for Lodge's rights")
+	}
 	var missing []string
-	for _, r := range rights() {
-		for verb := range strings.FieldsSeq(r.verbs) {
-			may, err := d.may(ctx, r, verb)
-			if err != nil {
-				return plain(ctx, err, "ask for Lodge's rights")
-			}
-			if !may {
-				missing = append(missing, verb+" "+strings.TrimSuffix(r.resource+"/"+r.sub, "/"))
-			}
+	for _, r := range denied {
+		for verb := range strings.FieldsSeq(r.Verbs) {
+			missing = append(missing, verb+" "+r.Resource)
 		}
 	}
 	if len(missing) > 0 {
@@ -93,15 +90,4 @@ func (d *Driver) mayWork(ctx context.Context) error {
 	d.allowed = d.now()
 	d.mu.Unlock()
 	return nil
-}
-
-// may asks the cluster for one right.
-func (d *Driver) may(ctx context.Context, r right, verb string) (bool, error) {
-	answer, err := d.api.reviews.create(ctx, &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: d.cfg.Namespace, Group: r.group, Resource: r.resource, Subresource: r.sub, Verb: verb},
-	}})
-	if err != nil {
-		return false, err
-	}
-	return answer.Status.Allowed, nil
 }

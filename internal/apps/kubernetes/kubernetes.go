@@ -21,6 +21,10 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	networkingclient "k8s.io/client-go/kubernetes/typed/networking/v1"
 	"k8s.io/client-go/rest"
 
 	"lodge/internal/apps"
@@ -74,11 +78,12 @@ type Config struct {
 // Driver implements apps.Driver.
 type Driver struct {
 	cfg Config
-	api *api
-	now func() time.Time
-	log *slog.Logger
+	// core gives every answer within answerTime; streams are watches and logs, which go on.
+	core, streams kubernetes.Interface
+	now           func() time.Time
+	log           *slog.Logger
 
-	pods *podWatch
+	watched *podWatch
 
 	mu      sync.Mutex
 	used    map[string]usage // processor time so far, by the pod's UID
@@ -93,26 +98,47 @@ func New(cfg Config, now func() time.Time, log *slog.Logger) (*Driver, error) {
 	case cfg.Namespace == "":
 		return nil, errors.New("kubernetes driver: there is no namespace")
 	}
-	api, err := newAPI(cfg.Access, cfg.Namespace)
+	access := rest.CopyConfig(cfg.Access)
+	streams, err := kubernetes.NewForConfig(access)
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes driver: %w", err)
+	}
+	access.Timeout = answerTime
+	core, err := kubernetes.NewForConfig(access)
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes driver: %w", err)
 	}
 	if cfg.Pull == "" {
 		cfg.Pull = PullMissing
 	}
-	d := &Driver{cfg: cfg, api: api, now: now, log: log, used: map[string]usage{}}
-	d.pods = newPodWatch(api, d.ours(), log)
+	d := &Driver{cfg: cfg, core: core, streams: streams, now: now, log: log, used: map[string]usage{}}
+	d.watched = newPodWatch(streams.CoreV1().Pods(cfg.Namespace), d.ours(), log)
 	return d, nil
 }
 
 // Close ends the watch.
 func (d *Driver) Close() error {
-	d.pods.close()
+	d.watched.close()
 	return nil
 }
 
 // Name implements apps.Driver.
 func (d *Driver) Name() string { return "kubernetes" }
+
+func (d *Driver) pods() corev1client.PodInterface { return d.core.CoreV1().Pods(d.cfg.Namespace) }
+
+func (d *Driver) claims() corev1client.PersistentVolumeClaimInterface {
+	return d.core.CoreV1().PersistentVolumeClaims(d.cfg.Namespace)
+}
+
+func (d *Driver) policies() networkingclient.NetworkPolicyInterface {
+	return d.core.NetworkingV1().NetworkPolicies(d.cfg.Namespace)
+}
+
+// of selects what belongs to an app session.
+func (d *Driver) of(id string) metav1.ListOptions {
+	return metav1.ListOptions{LabelSelector: d.ours(labelSession + "=" + id)}
+}
 
 // ours selects what belongs to this installation.
 func (d *Driver) ours(labels ...string) string {

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"lodge/internal/apps"
@@ -31,11 +30,12 @@ var errRemoved = errors.New("the pod was removed while it started")
 
 // find gives the pod of an app session.
 func (d *Driver) find(ctx context.Context, id string) (*corev1.Pod, error) {
-	list, err := d.api.pods.list(ctx, d.ours(labelSession+"="+id))
+	list, err := d.pods().List(ctx, d.of(id))
 	if err != nil {
 		return nil, plain(ctx, err, "look for the pod")
 	}
-	for _, p := range list {
+	for i := range list.Items {
+		p := &list.Items[i]
 		if !removed(p) {
 			return p, nil
 		}
@@ -54,12 +54,13 @@ func (d *Driver) Look(ctx context.Context, id string) (apps.Instance, error) {
 
 // List implements apps.Driver.
 func (d *Driver) List(ctx context.Context) ([]apps.Instance, error) {
-	list, err := d.api.pods.list(ctx, d.ours(labelSession))
+	list, err := d.pods().List(ctx, metav1.ListOptions{LabelSelector: d.ours(labelSession)})
 	if err != nil {
 		return nil, plain(ctx, err, "list the pods")
 	}
 	var all []apps.Instance
-	for _, p := range list {
+	for i := range list.Items {
+		p := &list.Items[i]
 		if inst, err := instance(p); err == nil && !removed(p) {
 			all = append(all, inst)
 		}
@@ -141,7 +142,7 @@ func (d *Driver) ensure(ctx context.Context, s apps.Spec, report func(apps.Step)
 	if err := d.ensurePolicy(ctx, s); err != nil {
 		return nil, err
 	}
-	made, err := d.api.pods.create(ctx, wanted)
+	made, err := d.pods().Create(ctx, wanted, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		made, err = d.takeOver(ctx, s, wanted)
 	}
@@ -159,10 +160,10 @@ func (d *Driver) ensure(ctx context.Context, s apps.Spec, report func(apps.Step)
 // takeOver is for when a pod was there first under the name: that of another who starts the same run,
 // or one that somebody removes, whose place ours then takes.
 func (d *Driver) takeOver(ctx context.Context, s apps.Spec, wanted *corev1.Pod) (*corev1.Pod, error) {
-	p, err := d.api.pods.get(ctx, wanted.Name)
+	p, err := d.pods().Get(ctx, wanted.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return d.api.pods.create(ctx, wanted)
+		return d.pods().Create(ctx, wanted, metav1.CreateOptions{})
 	case err != nil:
 		return nil, err
 	case p.Labels[labelInstallation] != d.cfg.Installation || p.Labels[labelSession] != s.ID:
@@ -171,7 +172,7 @@ func (d *Driver) takeOver(ctx context.Context, s apps.Spec, wanted *corev1.Pod) 
 		if err := d.gone(ctx, p); err != nil {
 			return nil, err
 		}
-		return d.api.pods.create(ctx, wanted)
+		return d.pods().Create(ctx, wanted, metav1.CreateOptions{})
 	case p.Labels[labelRun] != strconv.FormatInt(s.Run, 10):
 		return nil, fault.New(fault.Conflict, "another start of this app session was faster")
 	}
@@ -180,13 +181,13 @@ func (d *Driver) takeOver(ctx context.Context, s apps.Spec, wanted *corev1.Pod) 
 
 // await waits until a pod is up, and tells what it hears on the way.
 func (d *Driver) await(ctx context.Context, p *corev1.Pod, report func(apps.Step)) (*corev1.Pod, error) {
-	news, leave := d.pods.about(p.Labels[labelSession])
+	news, leave := d.watched.about(p.Labels[labelSession])
 	defer leave()
 	told, stop := d.told(ctx, p)
 	defer stop()
 	var since time.Time // when something came up that may pass
 	for {
-		is, err := d.api.pods.get(ctx, p.Name)
+		is, err := d.pods().Get(ctx, p.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err), err == nil && (is.UID != p.UID || going(is)):
 			return nil, errRemoved
@@ -232,11 +233,9 @@ func (d *Driver) pause(ctx context.Context, news <-chan struct{}, told <-chan wa
 				told = nil // it was lost: a start goes on without being told of
 				continue
 			}
-			if u, is := e.Object.(*unstructured.Unstructured); is && e.Type != watch.Error {
-				if event, err := d.api.events.read(u); err == nil {
-					if step, ok := stepOf(event); ok {
-						report(step)
-					}
+			if event, is := e.Object.(*corev1.Event); is {
+				if step, ok := stepOf(event); ok {
+					report(step)
 				}
 			}
 		}
@@ -245,7 +244,7 @@ func (d *Driver) pause(ctx context.Context, news <-chan struct{}, told <-chan wa
 
 // told gives the cluster's events about a pod. They are for people: without them a start goes on too.
 func (d *Driver) told(ctx context.Context, p *corev1.Pod) (<-chan watch.Event, func()) {
-	w, err := d.api.events.Watch(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(p.UID)})
+	w, err := d.streams.CoreV1().Events(d.cfg.Namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(p.UID)})
 	if err != nil {
 		d.log.DebugContext(ctx, "the cluster's events are not heard", "error", err)
 		return nil, func() {}
@@ -255,11 +254,12 @@ func (d *Driver) told(ctx context.Context, p *corev1.Pod) (<-chan watch.Event, f
 
 // Stop implements apps.Driver.
 func (d *Driver) Stop(ctx context.Context, id string, run int64, grace time.Duration) error {
-	list, err := d.api.pods.list(ctx, d.ours(labelSession+"="+id))
+	list, err := d.pods().List(ctx, d.of(id))
 	if err != nil {
 		return plain(ctx, err, "look for the pod")
 	}
-	for _, p := range list {
+	for i := range list.Items {
+		p := &list.Items[i]
 		if of, err := runOf(p); err == nil && of > run {
 			return nil
 		}
@@ -272,7 +272,7 @@ func (d *Driver) Stop(ctx context.Context, id string, run int64, grace time.Dura
 
 // remove ends a pod and everything that is its alone.
 func (d *Driver) remove(ctx context.Context, p *corev1.Pod, grace time.Duration) error {
-	err := d.api.pods.remove(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: new(seconds(grace)), Preconditions: &metav1.Preconditions{UID: &p.UID}})
+	err := d.pods().Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: new(seconds(grace)), Preconditions: &metav1.Preconditions{UID: &p.UID}})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // a conflict: another has its name by now
 		return plain(ctx, err, "remove the pod")
 	}
@@ -289,10 +289,10 @@ func (d *Driver) remove(ctx context.Context, p *corev1.Pod, grace time.Duration)
 
 // gone waits until the cluster knows a pod no more, which is once nothing of it runs.
 func (d *Driver) gone(ctx context.Context, p *corev1.Pod) error {
-	news, leave := d.pods.about(p.Labels[labelSession])
+	news, leave := d.watched.about(p.Labels[labelSession])
 	defer leave()
 	for {
-		is, err := d.api.pods.get(ctx, p.Name)
+		is, err := d.pods().Get(ctx, p.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) || err == nil && is.UID != p.UID {
 			return nil
 		}

@@ -79,11 +79,11 @@ func egress(rule string) []networkingv1.NetworkPolicyEgressRule {
 
 // ensurePolicy makes an app's policy before its pod, so that there is no moment without.
 func (d *Driver) ensurePolicy(ctx context.Context, s apps.Spec) error {
-	_, err := d.api.policies.create(ctx, d.policy(s))
+	_, err := d.policies().Create(ctx, d.policy(s), metav1.CreateOptions{})
 	if !apierrors.IsAlreadyExists(err) {
 		return refused(ctx, err, "make the network policy")
 	}
-	is, err := d.api.policies.get(ctx, podName(s))
+	is, err := d.policies().Get(ctx, podName(s), metav1.GetOptions{})
 	switch {
 	case err != nil:
 		return plain(ctx, err, "look at the network policy")
@@ -93,10 +93,10 @@ func (d *Driver) ensurePolicy(ctx context.Context, s apps.Spec) error {
 		return nil
 	}
 	// An earlier run's, which may have had another port.
-	if err := d.api.policies.remove(ctx, is.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &is.UID}}); err != nil && !apierrors.IsNotFound(err) {
+	if err := d.policies().Delete(ctx, is.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &is.UID}}); err != nil && !apierrors.IsNotFound(err) {
 		return plain(ctx, err, "remove the earlier network policy")
 	}
-	_, err = d.api.policies.create(ctx, d.policy(s))
+	_, err = d.policies().Create(ctx, d.policy(s), metav1.CreateOptions{})
 	return refused(ctx, err, "make the network policy")
 }
 
@@ -106,7 +106,7 @@ func (d *Driver) bindPolicy(ctx context.Context, p *corev1.Pod) {
 		{APIVersion: "v1", Kind: "Pod", Name: p.Name, UID: p.UID},
 	}}})
 	if err == nil {
-		_, err = d.api.policies.Patch(ctx, p.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		_, err = d.policies().Patch(ctx, p.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 	}
 	if err != nil {
 		d.log.DebugContext(ctx, "a network policy will not go with its pod by itself", "pod", p.Name, "error", err)
@@ -115,15 +115,15 @@ func (d *Driver) bindPolicy(ctx context.Context, p *corev1.Pod) {
 
 // removePolicies takes away what an app session has of them, up to this run.
 func (d *Driver) removePolicies(ctx context.Context, id string, run int64) error {
-	list, err := d.api.policies.list(ctx, d.ours(labelSession+"="+id))
+	list, err := d.policies().List(ctx, d.of(id))
 	if err != nil {
 		return plain(ctx, err, "list the network policies")
 	}
-	for _, one := range list {
+	for _, one := range list.Items {
 		if of, err := strconv.ParseInt(one.Labels[labelRun], 10, 64); err == nil && of > run {
 			continue
 		}
-		err := d.api.policies.remove(ctx, one.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &one.UID}})
+		err := d.policies().Delete(ctx, one.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &one.UID}})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // a conflict: another has its name by now
 			return plain(ctx, err, "remove the network policy")
 		}

@@ -16,10 +16,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
@@ -101,7 +103,7 @@ func homeless(message string) func(*corev1.Pod) {
 func (s *server) driver(change ...func(*Config)) *Driver {
 	s.t.Helper()
 	cfg := Config{
-		Access: &rest.Config{Host: s.http.URL, QPS: -1}, Installation: "0123456789abcdef", Namespace: "apps",
+		Access: &rest.Config{Host: s.http.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeJSON}}, Installation: "0123456789abcdef", Namespace: "apps",
 		LodgeNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")},
 	}
 	for _, c := range change {
@@ -156,6 +158,13 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 func fail(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Code: int32(code), Reason: reason, Message: message})
+}
+
+// lists are what the lists of resources say that they are.
+var lists = map[string]schema.GroupVersionKind{
+	"pods":                   corev1.SchemeGroupVersion.WithKind("PodList"),
+	"persistentvolumeclaims": corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaimList"),
+	"networkpolicies":        networkingv1.SchemeGroupVersion.WithKind("NetworkPolicyList"),
 }
 
 // place takes a path apart: what it is of, and whose name it ends in, if any.
@@ -214,7 +223,7 @@ func (s *server) object(w http.ResponseWriter, r *http.Request) {
 				items = append(items, o.Object)
 			}
 		}
-		known = &unstructured.Unstructured{Object: map[string]any{"kind": "List", "apiVersion": "v1", "metadata": map[string]any{"resourceVersion": fmt.Sprint(s.count)}, "items": items}}
+		known = &unstructured.Unstructured{Object: map[string]any{"kind": lists[resource].Kind, "apiVersion": lists[resource].GroupVersion().String(), "metadata": map[string]any{"resourceVersion": fmt.Sprint(s.count)}, "items": items}}
 	}
 	_ = json.NewEncoder(w).Encode(known.Object)
 }

@@ -38,7 +38,7 @@ func (d *Driver) Stats(ctx context.Context, id string) (apps.Stats, error) {
 	if err != nil {
 		return apps.Stats{}, err
 	}
-	text, err := d.api.raw.Get().AbsPath("/apis/metrics.k8s.io/v1beta1/namespaces", p.Namespace, "pods", p.Name).Timeout(answerTime).DoRaw(ctx)
+	text, err := d.core.CoreV1().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/namespaces", p.Namespace, "pods", p.Name).DoRaw(ctx)
 	if apierrors.IsNotFound(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsForbidden(err) {
 		return apps.Stats{}, fault.Wrap(err, fault.Unavailable, "the cluster does not tell what the app uses: it has no metrics server, or knows nothing of the pod yet")
 	}

@@ -82,7 +82,7 @@ func (d *Driver) ensureClaims(ctx context.Context, s apps.Spec) error {
 		if err != nil {
 			return err
 		}
-		if _, err := d.api.claims.create(ctx, claim); err != nil && !apierrors.IsAlreadyExists(err) {
+		if _, err := d.claims().Create(ctx, claim, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			return refused(ctx, err, "make the volume "+v.Name)
 		}
 	}
@@ -131,12 +131,12 @@ func (d *Driver) Forget(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	claims, err := d.api.claims.list(ctx, d.ours(labelSession+"="+id))
+	claims, err := d.claims().List(ctx, d.of(id))
 	if err != nil {
 		return plain(ctx, err, "list the volumes")
 	}
-	for _, c := range claims {
-		if err := d.api.claims.remove(ctx, c.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	for _, c := range claims.Items {
+		if err := d.claims().Delete(ctx, c.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			return plain(ctx, err, "remove the volume "+c.Name)
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
@@ -21,7 +21,7 @@ import (
 // podWatch is the one watch of a driver. It begins when it is first needed, and is taken up again by
 // itself whenever it is lost; whoever is told too late looks again after a while.
 type podWatch struct {
-	api      *api
+	pods     corev1client.PodInterface
 	selector string
 	log      *slog.Logger
 
@@ -36,8 +36,8 @@ type podWatch struct {
 	lost    error
 }
 
-func newPodWatch(api *api, selector string, log *slog.Logger) *podWatch {
-	w := &podWatch{api: api, selector: selector, log: log, waiting: map[string]map[chan struct{}]bool{}}
+func newPodWatch(pods corev1client.PodInterface, selector string, log *slog.Logger) *podWatch {
+	w := &podWatch{pods: pods, selector: selector, log: log, waiting: map[string]map[chan struct{}]bool{}}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	return w
 }
@@ -54,13 +54,13 @@ func (w *podWatch) begin() cache.SharedIndexInformer {
 		w.at = cache.NewSharedIndexInformer(&cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				o.LabelSelector = w.selector
-				return w.api.pods.List(ctx, o)
+				return w.pods.List(ctx, o)
 			},
 			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 				o.LabelSelector = w.selector
-				return w.api.pods.Watch(ctx, o)
+				return w.pods.Watch(ctx, o)
 			},
-		}, &unstructured.Unstructured{}, 0, cache.Indexers{})
+		}, &corev1.Pod{}, 0, cache.Indexers{})
 		_ = w.at.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { w.fell(err) }) // it has not begun
 		_, _ = w.at.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    w.tell,
@@ -89,7 +89,7 @@ func (w *podWatch) fell(err error) {
 
 // tell wakes whoever waits for something about a pod.
 func (w *podWatch) tell(object any) {
-	p := podOf(w.api, object)
+	p := podOf(object)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lost = nil
@@ -104,19 +104,12 @@ func (w *podWatch) tell(object any) {
 	}
 }
 
-// podOf reads what a watch gives; nil is nothing that it can read.
-func podOf(api *api, object any) *corev1.Pod {
+// podOf reads what a watch gives; nil is no pod.
+func podOf(object any) *corev1.Pod {
 	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = gone.Obj
 	}
-	u, ok := object.(*unstructured.Unstructured)
-	if !ok {
-		return nil
-	}
-	p, err := api.pods.read(u)
-	if err != nil {
-		return nil
-	}
+	p, _ := object.(*corev1.Pod)
 	return p
 }
 
@@ -146,17 +139,17 @@ const syncTime = 30 * time.Second
 // Watch implements apps.Driver. It begins with what has ended already, so that nothing is missed
 // between two watches.
 func (d *Driver) Watch(ctx context.Context, died func(id string)) error {
-	w := d.pods
+	w := d.watched
 	at := w.begin()
 	if at == nil {
 		return fault.New(fault.Unavailable, "the driver is closed")
 	}
 	ended := func(object any) bool {
-		p := podOf(d.api, object)
+		p := podOf(object)
 		return p != nil && over(p)
 	}
 	name := func(object any) {
-		if p := podOf(d.api, object); p != nil {
+		if p := podOf(object); p != nil {
 			died(p.Labels[labelSession])
 		}
 	}
@@ -172,7 +165,7 @@ func (d *Driver) Watch(ctx context.Context, died func(id string)) error {
 			}
 		},
 		DeleteFunc: func(was any) {
-			d.forgetUse(podOf(d.api, was))
+			d.forgetUse(podOf(was))
 			name(was)
 		},
 	})

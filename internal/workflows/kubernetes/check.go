@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	authorization "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"lodge/internal/cluster"
 	"lodge/internal/fault"
 	"lodge/internal/workflows/argo"
 )
@@ -30,59 +30,32 @@ func (e *Engine) Check(ctx context.Context) error {
 	}
 }
 
-// right is something that Lodge must be allowed to do.
-type right struct{ verb, group, resource, sub, name, namespace string }
-
 // rights are those that deploy/kubernetes/lodge-workflows.yaml gives.
-func (e *Engine) rights() []right {
-	var all []right
-	need := func(namespace, group, resource, name string, verbs ...string) {
-		resource, sub, _ := strings.Cut(resource, "/")
-		for _, verb := range verbs {
-			all = append(all, right{verb, group, resource, sub, name, namespace})
-		}
+func (e *Engine) rights() []cluster.Right {
+	return []cluster.Right{
+		{Group: "argoproj.io", Resource: "workflows", Verbs: "get list watch create update patch delete deletecollection"},
+		{Resource: "pods", Verbs: "get delete"},
+		{Resource: "pods/log", Verbs: "get"},
+		{Resource: "secrets", Verbs: "create"},
+		{Resource: "secrets", Name: argo.SecretName, Verbs: "get patch"},
+		{Resource: "namespaces", Verbs: "get create patch delete"},
+		{Namespace: e.cfg.Namespace, Resource: "configmaps", Verbs: "get list watch create patch delete"},
 	}
-	need("", "argoproj.io", "workflows", "", "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-	need("", "", "pods", "", "get", "delete")
-	need("", "", "pods/log", "", "get")
-	need("", "", "secrets", "", "create")
-	need("", "", "secrets", argo.SecretName, "get", "patch")
-	need("", "", "namespaces", "", "get", "create", "patch", "delete")
-	need(e.cfg.Namespace, "", "configmaps", "", "get", "list", "watch", "create", "patch", "delete")
-	return all
 }
 
 // Examine looks for what Check cannot see: rights that are needed later. It gives one sentence for each
 // kind of object that something is missing for.
 func (e *Engine) Examine(ctx context.Context) (missing []string, err error) {
-	var names []string
-	denied := map[string][]string{}
-	for _, r := range e.rights() {
-		answer, err := e.core.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorization.SelfSubjectAccessReview{
-			Spec: authorization.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorization.ResourceAttributes{
-				Verb: r.verb, Group: r.group, Resource: r.resource, Subresource: r.sub, Name: r.name, Namespace: r.namespace,
-			}},
-		}, metav1.CreateOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("ask the cluster for our rights: %w", err)
+	denied, err := cluster.Denied(ctx, e.core.AuthorizationV1().SelfSubjectAccessReviews(), e.rights())
+	for _, r := range denied {
+		what := r.Resource
+		if r.Name != "" {
+			what += " " + r.Name
 		}
-		if answer.Status.Allowed {
-			continue
+		if r.Namespace != "" {
+			what += " in " + r.Namespace
 		}
-		name := r.resource
-		if r.sub != "" {
-			name += "/" + r.sub
-		}
-		if r.namespace != "" {
-			name += " in " + r.namespace
-		}
-		if denied[name] == nil {
-			names = append(names, name)
-		}
-		denied[name] = append(denied[name], r.verb)
+		missing = append(missing, fmt.Sprintf("Lodge may not %s %s", strings.ReplaceAll(r.Verbs, " ", ", "), what))
 	}
-	for _, name := range names {
-		missing = append(missing, fmt.Sprintf("Lodge may not %s %s", strings.Join(denied[name], ", "), name))
-	}
-	return missing, nil
+	return missing, err
 }

@@ -55,19 +55,19 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// cluster is what outlives a server.
-type cluster struct {
+// lasting is what outlives a server.
+type lasting struct {
 	db      *database.DB
 	objects *fakedynamic.FakeDynamicClient
 	core    *fakecore.Clientset
 }
 
-func newCluster(t testing.TB) cluster {
+func newCluster(t testing.TB) lasting {
 	kinds := map[schema.GroupVersionResource]string{workflowResource(): "WorkflowList"}
-	return cluster{databasetest.SQLite(t), fakedynamic.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds), fakecore.NewClientset()}
+	return lasting{databasetest.SQLite(t), fakedynamic.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds), fakecore.NewClientset()}
 }
 
-func newSite(t testing.TB, c cluster, change ...func(*Config)) *site {
+func newSite(t testing.TB, c lasting, change ...func(*Config)) *site {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	files, err := objects.OpenFiles(t.TempDir(), log)
