@@ -97,6 +97,7 @@ type Identity struct {
 	TrustedHeader TrustedHeader `key:"trusted_header"`
 	SessionTTL    time.Duration `key:"session_ttl" default:"12h" help:"How long a browser session lasts at most."`
 	SessionIdle   time.Duration `key:"session_idle" default:"2h" help:"How long a browser session lasts without a request."`
+	RenewEvery    time.Duration `key:"renew_every" default:"10m" help:"How often a provider is asked again, by its refresh token, about whoever is logged in: for their roles, and whether they may stay."`
 	PasswordGrant bool          `key:"password_grant" default:"false" help:"Whether the embedded provider hands tokens to programs for a user name and password."`
 	Callback      string        `key:"callback" default:"/auth/callback" enum:"/auth/callback,/redirect_uri" help:"Which of Lodge's two callback addresses is named to providers; /redirect_uri is the one that clients of ServiceHub are registered with."`
 	SkipJWT       bool          `key:"skip_jwt_validation" default:"false" help:"Believe tokens without checking their signature. For development alone; warned about while on."`
@@ -108,6 +109,7 @@ type Issuer struct {
 	JWKSURL       string        `key:"jwks_url" example:"https://login.example.org/keys" help:"Where its keys are, when it has no discovery document."`
 	ClientID      string        `key:"client_id" example:"lodge" help:"Our client id there, for logging in with a browser."`
 	ClientSecret  secret.String `key:"client_secret" example:"…" help:"Our client secret there."`
+	Scopes        []string      `key:"scopes" example:"[offline_access]" help:"Scopes to ask for besides openid, profile and email. Most providers give a refresh token for offline_access alone, and without one nobody's roles are read again until they log in again."`
 	Audiences     []string      `key:"audiences" example:"[lodge]" help:"Audiences that tokens may have. Default: client_id; any when neither is set."`
 	SubjectClaims []string      `key:"subject_claims" example:"[preferred_username, sub]" help:"Claims of which the first that is there tells people apart. Default: sub."`
 	NameClaim     string        `key:"name_claim" default:"preferred_username" help:"The claim with a caller's name."`

@@ -11,7 +11,8 @@
 //     whatever was wrong with it. The log has the reason, never the credential.
 //   - A revoked session or token, and a disabled person, are refused at once in
 //     this process and within a second in every other, with every message lost.
-//   - Secrets are kept as hashes (sessions) or not at all (service tokens).
+//   - Secrets are kept as hashes (sessions) or not at all (service tokens); a provider's tokens are
+//     sealed.
 package identity
 
 import (
@@ -46,6 +47,8 @@ type Config struct {
 	// SessionTTL is how long a browser session lasts at most, SessionIdle how long without a
 	// request. Zero means 12 hours and 2 hours.
 	SessionTTL, SessionIdle time.Duration
+	// RenewEvery is how often providers are asked again about whoever is logged in. Zero means 10 minutes.
+	RenewEvery time.Duration
 	// SkipVerification believes tokens without looking at their signature. For development alone.
 	SkipVerification bool
 	// Callback is where providers send people back to; /auth/callback when empty. Both that and
@@ -74,6 +77,9 @@ type Issuer struct {
 	// ClientID and ClientSecret are Lodge's own there, for logging in with a browser.
 	ClientID     string
 	ClientSecret secret.String
+	// Scopes are asked for besides openid, profile and email: offline_access, where the provider gives
+	// refresh tokens to nobody else.
+	Scopes []string
 	// Audiences lists what aud may be; the client id when empty; anything when both are.
 	Audiences []string
 	// SubjectClaims names claims of which the first that is there tells people apart, for issuers whose
@@ -143,6 +149,9 @@ func New(cfg Config, db *database.DB, b *bus.Bus, acc *access.Service, log *audi
 	if cfg.SessionIdle == 0 {
 		cfg.SessionIdle = 2 * time.Hour
 	}
+	if cfg.RenewEvery == 0 {
+		cfg.RenewEvery = 10 * time.Minute
+	}
 	cfg.SessionIdle = min(cfg.SessionIdle, cfg.SessionTTL)
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 
@@ -193,12 +202,13 @@ func parsePublicURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// Run keeps keys fresh, hears of revocations elsewhere, writes down when tokens and sessions were
-// used, and removes what is long over, until ctx ends.
+// Run keeps keys fresh, hears of revocations elsewhere, asks providers again about whoever is logged in,
+// writes down when tokens and sessions were used, and removes what is long over, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.runKeys(ctx) })
 	g.Go(func() error { return s.runTouches(ctx) })
+	g.Go(func() error { return s.runRenewals(ctx) })
 	g.Go(func() error { return s.runCleaning(ctx) })
 	if s.bus != nil {
 		g.Go(func() error { return s.runRevocations(ctx) })

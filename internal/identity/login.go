@@ -48,7 +48,7 @@ func (s *Service) client(ctx context.Context, is *issuer) (*oauth2.Config, *disc
 	}
 	return &oauth2.Config{
 		ClientID: is.ClientID, ClientSecret: is.ClientSecret.Reveal(), RedirectURL: s.cfg.PublicURL + cmp.Or(s.cfg.Callback, callbackPath),
-		Endpoint: oauth2.Endpoint{AuthURL: d.AuthURL, TokenURL: d.TokenURL}, Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
+		Endpoint: oauth2.Endpoint{AuthURL: d.AuthURL, TokenURL: d.TokenURL}, Scopes: append([]string{oidc.ScopeOpenID, "profile", "email"}, is.Scopes...),
 	}, d, nil
 }
 
@@ -94,7 +94,7 @@ func (s *Service) handleCallback(w http.ResponseWriter, r *http.Request) error {
 	if code := q.Get("error"); code != "" {
 		return s.failed(w, r, http.StatusForbidden, "You are not logged in", "The provider did not let you in.", a.Next, fmt.Errorf("the provider answered %q", clip(code, 100)))
 	}
-	u, v, idToken, err := s.finish(r.Context(), a, q.Get("code"), q.Get("iss"))
+	u, v, token, err := s.finish(r.Context(), a, q.Get("code"), q.Get("iss"))
 	switch {
 	case fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Denied):
 		return s.failed(w, r, http.StatusForbidden, "You are not logged in", "The provider's answer was not accepted, or your account is disabled here.", a.Next, err)
@@ -102,51 +102,60 @@ func (s *Service) handleCallback(w http.ResponseWriter, r *http.Request) error {
 		s.log.WarnContext(r.Context(), "a login could not be finished", "err", err)
 		return s.failed(w, r, http.StatusBadGateway, "The login could not be finished", "The provider or the database did not answer as expected. Try again in a minute.", a.Next, err)
 	}
-	if err := s.startSession(w, r, u, v, idToken); err != nil {
+	if err := s.startSession(w, r, u, v, token); err != nil {
 		return err
 	}
 	return redirect(w, a.Next)
 }
 
 // finish exchanges the code and believes the ID token, or does not.
-func (s *Service) finish(ctx context.Context, a attempt, code, from string) (access.User, *verified, string, error) {
+func (s *Service) finish(ctx context.Context, a attempt, code, from string) (access.User, *verified, *oauth2.Token, error) {
 	var nobody access.User
 	list := s.providers()
 	if a.Provider >= len(list) || code == "" {
-		return nobody, nil, "", bad("no code, or a provider that is no more")
+		return nobody, nil, nil, bad("no code, or a provider that is no more")
 	}
 	is := list[a.Provider]
 	oauth, d, err := s.client(ctx, is)
 	if err != nil {
-		return nobody, nil, "", err
+		return nobody, nil, nil, err
 	}
 	if from != "" && from != is.Issuer.Issuer || from == "" && d.RequiresIssuer {
-		return nobody, nil, "", bad("the answer is another provider's")
+		return nobody, nil, nil, bad("the answer is another provider's")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*fetchTimeout)
 	defer cancel()
 	token, err := oauth.Exchange(oidc.ClientContext(ctx, is.client), code, oauth2.VerifierOption(a.Verifier))
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.Response.StatusCode < http.StatusInternalServerError {
-		return nobody, nil, "", bad("the provider refused the code: %s", clip(refused.ErrorCode, 100)) // its text may quote what we sent
+		return nobody, nil, nil, bad("the provider refused the code: %s", clip(refused.ErrorCode, 100)) // its text may quote what we sent
 	}
 	if err != nil {
-		return nobody, nil, "", fault.Wrap(errors.New("the code could not be exchanged"), fault.Upstream, "Auth provider is unavailable")
+		return nobody, nil, nil, fault.Wrap(errors.New("the code could not be exchanged"), fault.Upstream, "Auth provider is unavailable")
 	}
-	idToken, _ := token.Extra("id_token").(string)
-	v, err := s.believeLogin(ctx, is, idToken, a.Nonce)
+	v, err := s.believeLogin(ctx, is, idToken(token))
 	if err != nil {
-		return nobody, nil, "", err
+		return nobody, nil, nil, err
+	}
+	if v.nonce != a.Nonce {
+		return nobody, nil, nil, bad("an ID token for another login")
 	}
 	u, err := s.access.FirstSight(ctx, v.issuer, v.subject, v.name, v.email)
 	if err != nil {
-		return nobody, nil, "", unknown(err)
+		return nobody, nil, nil, unknown(err)
 	}
-	return u, v, idToken, nil
+	return u, v, token, nil
 }
 
-// believeLogin verifies the ID token of a login: for us, by this provider, for this attempt.
-func (s *Service) believeLogin(ctx context.Context, is *issuer, idToken, nonce string) (*verified, error) {
+// idToken gives the ID token that came with a token, if one did.
+func idToken(token *oauth2.Token) string {
+	text, _ := token.Extra("id_token").(string)
+	return text
+}
+
+// believeLogin verifies the ID token of a login: of a person, for us, by this provider. Which login it is
+// of is for the caller to see.
+func (s *Service) believeLogin(ctx context.Context, is *issuer, idToken string) (*verified, error) {
 	if len(idToken) > maxToken {
 		return nil, bad("longer than %d bytes", maxToken)
 	}
@@ -158,8 +167,8 @@ func (s *Service) believeLogin(ctx context.Context, is *issuer, idToken, nonce s
 	if err != nil {
 		return nil, err
 	}
-	if v.nonce != nonce || v.anonymous {
-		return nil, bad("an ID token for another login")
+	if v.anonymous {
+		return nil, bad("an ID token of nobody")
 	}
 	if err := checkAudience(claims, []string{is.ClientID}); err != nil {
 		return nil, bad("%w", err)

@@ -20,8 +20,10 @@ type otherProvider struct {
 	claims func(claims map[string]any)
 	answer func(w http.ResponseWriter) bool
 	nonce  string
-	form   url.Values
-	site   *site
+	// refresh is given along with the ID token, if there is one.
+	refresh string
+	form    url.Values
+	site    *site
 }
 
 func newOther(t *testing.T) (*site, *otherProvider) {
@@ -47,9 +49,11 @@ func newOther(t *testing.T) (*site, *otherProvider) {
 			p.claims(claims)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{
-			"access_token": "opaque", "token_type": "Bearer", "id_token": sign(t, jose.RS256, k.rsa, map[string]any{"kid": "one"}, claims),
-		})
+		given := map[string]any{"access_token": "opaque", "token_type": "Bearer", "id_token": sign(t, jose.RS256, k.rsa, map[string]any{"kid": "one"}, claims)}
+		if p.refresh != "" {
+			given["refresh_token"] = p.refresh
+		}
+		_ = json.NewEncoder(w).Encode(given)
 	})
 	p.Server = httptest.NewServer(mux)
 	t.Cleanup(p.Close)

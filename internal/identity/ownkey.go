@@ -66,6 +66,8 @@ type ownKey struct {
 	// vouching signs assertions for apps, by another type, so that none of them is a service token.
 	vouching jose.Signer
 	sealing  []byte
+	// keeping seals what we keep for sessions.
+	keeping []byte
 }
 
 func newOwnKey(key *rsa.PrivateKey) (*ownKey, error) {
@@ -92,7 +94,11 @@ func newOwnKey(key *rsa.PrivateKey) (*ownKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the site's key: %w", err)
 	}
-	return &ownKey{public: public, kid: public.KeyID, signer: signer, vouching: vouching, sealing: sealing}, nil
+	keeping, err := hkdf.Key(sha256.New, key.D.Bytes(), nil, "lodge session refresh", 32)
+	if err != nil {
+		return nil, fmt.Errorf("the site's key: %w", err)
+	}
+	return &ownKey{public: public, kid: public.KeyID, signer: signer, vouching: vouching, sealing: sealing, keeping: keeping}, nil
 }
 
 func thumbprint(k jose.JSONWebKey) string {

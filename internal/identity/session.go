@@ -18,6 +18,7 @@ import (
 	"unicode"
 
 	"github.com/google/uuid"
+	"golang.org/x/oauth2"
 
 	"lodge/internal/access"
 	"lodge/internal/audit"
@@ -166,10 +167,10 @@ func (s *Service) sameOrigin(r *http.Request, proof bool) error {
 
 // startSession begins a session for whoever has just logged in, ends the one the browser had, and
 // sets the cookie.
-func (s *Service) startSession(w http.ResponseWriter, r *http.Request, u access.User, v *verified, idToken string) error {
+func (s *Service) startSession(w http.ResponseWriter, r *http.Request, u access.User, v *verified, token *oauth2.Token) error {
 	value := base64.RawURLEncoding.EncodeToString(randomBytes(32))
 	id, hash := sessionKeys(value)
-	hint, err := seal(hintKey(value), []byte(idToken))
+	hint, err := seal(hintKey(value), []byte(idToken(token)))
 	if err != nil {
 		return err
 	}
@@ -178,6 +179,9 @@ func (s *Service) startSession(w http.ResponseWriter, r *http.Request, u access.
 	row.Session = Session{
 		ID: id, UserID: u.ID, UserName: u.Name, UserAgent: clip(r.UserAgent(), 255), Address: clip(httpapi.ClientAddress(r.Context()), 64),
 		Created: now, Seen: now, Expires: now.Add(s.cfg.SessionTTL),
+	}
+	if err := s.keepRefresh(row, token.RefreshToken); err != nil {
+		return err
 	}
 	ctx := access.WithCaller(r.Context(), &access.Caller{
 		UserID: u.ID, Issuer: v.issuer, Subject: v.subject, Name: u.Name, Credential: access.Credential{Kind: "session", ID: id},

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"lodge/internal/access"
 	"lodge/internal/database"
 	"lodge/internal/database/databasetest"
@@ -27,7 +29,8 @@ func (s *site) loggedIn(t testing.TB, name string, cookies ...*http.Cookie) *htt
 		r.AddCookie(c)
 	}
 	v := &verified{issuer: u.Issuer, subject: name, name: name, roles: []access.Role{"of-token"}, claims: map[string]any{"department": "lab"}}
-	if err := s.startSession(w, r, u, v, "the-id-token"); err != nil {
+	token := (&oauth2.Token{}).WithExtra(map[string]any{"id_token": "the-id-token"})
+	if err := s.startSession(w, r, u, v, token); err != nil {
 		t.Fatal(err)
 	}
 	return w.Result().Cookies()[0]

@@ -114,6 +114,8 @@ type sessionRow struct {
 	Session
 	hash   string
 	claims sessionClaims
+	// renewAt is set of a session that is about to be written; null when there is nothing to renew it by.
+	renewAt sql.NullInt64
 }
 
 // sessionClaims is what a session remembers of the login.
@@ -125,6 +127,8 @@ type sessionClaims struct {
 	// Hint is the provider's ID token, sealed with the cookie's value, which is stored nowhere: it
 	// is needed to log out there, and must be of no use to whoever reads the database.
 	Hint []byte `json:"hint,omitempty"`
+	// Refresh is the provider's refresh token, sealed with the site's key; see renew.go.
+	Refresh []byte `json:"refresh,omitempty"`
 }
 
 const sessionColumns = `s.id, s.secret_hash, s.user_id, COALESCE(u.name, ''), s.claims, s.user_agent, s.address, s.created_at, s.seen_at, s.expires_at, s.revoked_at
@@ -162,9 +166,9 @@ func insertSession(ctx context.Context, tx *database.Tx, s *sessionRow) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO sessions (id, secret_hash, user_id, claims, user_agent, address, created_at, seen_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, s.ID, s.hash, s.UserID, string(claims), s.UserAgent, s.Address,
-		database.Micros(s.Created), database.Micros(s.Seen), database.Micros(s.Expires))
+	_, err = tx.Exec(ctx, `INSERT INTO sessions (id, secret_hash, user_id, claims, user_agent, address, created_at, seen_at, expires_at, renew_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, s.ID, s.hash, s.UserID, string(claims), s.UserAgent, s.Address,
+		database.Micros(s.Created), database.Micros(s.Seen), database.Micros(s.Expires), s.renewAt)
 	return err
 }
 

@@ -121,7 +121,7 @@ func (p *platform) openIdentity(ctx context.Context) error {
 	for _, is := range c.Issuers {
 		issuers = append(issuers, identity.Issuer{
 			Issuer: is.Issuer, JWKSURL: is.JWKSURL, PublicKeyFile: is.PublicKeyFile, HS256Secret: is.HS256Secret,
-			ClientID: is.ClientID, ClientSecret: is.ClientSecret, Audiences: is.Audiences,
+			ClientID: is.ClientID, ClientSecret: is.ClientSecret, Scopes: is.Scopes, Audiences: is.Audiences,
 			SubjectClaims: is.SubjectClaims, NameClaim: is.NameClaim, RoleClaim: is.RoleClaim, Algorithms: is.Algorithms, CAFile: is.CAFile,
 		})
 	}
@@ -143,7 +143,7 @@ func (p *platform) openIdentity(ctx context.Context) error {
 	p.identity, err = identity.New(identity.Config{
 		PublicURL: p.publicURL, Issuers: issuers,
 		TrustedHeader: identity.TrustedHeader{Name: c.TrustedHeader.Name, Proxies: proxies},
-		SessionTTL:    c.SessionTTL, SessionIdle: c.SessionIdle, SkipVerification: c.SkipJWT,
+		SessionTTL:    c.SessionTTL, SessionIdle: c.SessionIdle, RenewEvery: c.RenewEvery, SkipVerification: c.SkipJWT,
 		TokenScheme: p.tokenScheme(), Callback: c.Callback, Contact: p.cfg.Contact,
 	}, p.db, p.bus, p.access, p.audit, key, p.now, p.log)
 	return err

@@ -62,32 +62,85 @@ func (l *lodge) visitor(name string) tab {
 
 var xsrfField = regexp.MustCompile(`name="xsrf" value="([^"]+)"`)
 
-// People log in at a provider of another make, through the callback that ServiceHub had; what is not their
-// login's answer lets nobody in; and logging out, here or there, ends tabs and sockets everywhere.
-func TestAnotherProvider(t *testing.T) {
-	t.Parallel()
+// startAtProvider starts a site of one app whose people log in at a provider of another make, and gives the
+// provider's address too.
+func startAtProvider(t testing.TB, app string, settings ...setting) (*lodge, string) {
+	t.Helper()
 	address := reservedHub(t).address
 	issuer := otherProvider(t, "http://"+address)
 	program, err := os.Executable()
 	noError(t, err)
-	l := newLodge(t, with("LODGE_IDENTITY_CALLBACK", "/redirect_uri"),
-		with("LODGE_IDENTITY_ISSUERS", fmt.Sprintf(`[{"issuer": %q, "client_id": "lodge", "client_secret": "a secret between the two"}]`, issuer)),
-		with("LODGE_APPS_CATALOGUE", strings.ReplaceAll("["+everyone("wild", "serve", ", identity: {headers: [userid]}")+"]", "{wild}", program+", wild-app")),
+	l := newLodge(t, all(settings...), with("LODGE_IDENTITY_CALLBACK", "/redirect_uri"),
+		with("LODGE_IDENTITY_ISSUERS", fmt.Sprintf(`[{"issuer": %q, "client_id": "lodge", "client_secret": "a secret between the two", "role_claim": "roles"}]`, issuer)),
+		with("LODGE_APPS_CATALOGUE", strings.ReplaceAll("["+app+"]", "{wild}", program+", wild-app")),
 		with("LODGE_APPS_PROCESS_ALLOW_ROOT", strconv.FormatBool(os.Geteuid() == 0)))
 	l.listen = address
 	t.Cleanup(func() { endApps(t, l.data) })
 	l.start()
+	return l, issuer
+}
 
-	enter := func(name string) tab {
-		t.Helper()
-		b := l.visitor(name)
-		at, page := b.navigate(l.url() + "/auth/login?next=" + url.QueryEscape("/api/v1/me?x=1"))
-		if at.RequestURI() != "/api/v1/me?x=1" || !strings.Contains(page.body, `"subject":"`+name+`"`) {
-			t.Fatalf("%s came to %s: %d %s", name, at, page.status, page.body)
-		}
-		return b
+// enter logs somebody in at the other provider.
+func (l *lodge) enter(name string) tab {
+	l.t.Helper()
+	b := l.visitor(name)
+	at, page := b.navigate(l.url() + "/auth/login?next=" + url.QueryEscape("/api/v1/me?x=1"))
+	if at.RequestURI() != "/api/v1/me?x=1" || !strings.Contains(page.body, `"subject":"`+name+`"`) {
+		l.t.Fatalf("%s came to %s: %d %s", name, at, page.status, page.body)
 	}
-	desk, phone, ben := enter("ana"), enter("ana"), enter("ben")
+	return b
+}
+
+// socket opens one to an app.
+func (b tab) socket(session appSession) *websocket.Conn {
+	b.t.Helper()
+	c, _, err := websocket.Dial(b.t.Context(), session.host()+"/ws", &websocket.DialOptions{HTTPClient: b.http, HTTPHeader: http.Header{"Origin": {session.host()}}}) //nolint:bodyclose // what follows is no body
+	noError(b.t, err)
+	return c
+}
+
+// closes waits until a socket is closed.
+func closes(t testing.TB, c *websocket.Conn) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if _, _, err := c.Read(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("the socket was not closed: %v", err)
+	}
+}
+
+// A role that is taken from somebody at the provider is gone here without a new login: their app is as if
+// it were not there, and its sockets close. Given back, it is there again.
+func TestARoleIsTakenAtTheProvider(t *testing.T) {
+	t.Parallel()
+	l, issuer := startAtProvider(t, `{id: wild, command: [{wild}, serve], allow: {roles: [scientist]}}`, with("LODGE_IDENTITY_RENEW_EVERY", "1s"))
+	roles := func(list string) {
+		t.Helper()
+		l.nobody().do("PUT", issuer+"/roles/ana"+list, nil, "").is(200)
+	}
+	roles("/scientist/driver")
+	ana := l.enter("ana")
+	session := parse[appSession](ana.do("POST", "/api/v1/apps/wild/sessions", http.Header{"Origin": {l.url()}, "Sec-Fetch-Site": {"same-origin"}}, ""))
+	ana.until(session.ID, "ready")
+	ana.navigate(session.URL)
+	socket := ana.socket(session)
+
+	roles("/driver")
+	closes(t, socket)
+	ana.get(session.host() + "/x").is(404)
+	ana.get("/api/v1/me").is(200, `"roles":["driver"]`)
+
+	roles("/scientist")
+	eventually(t, "the role is back", func() bool { return ana.get(session.host()+"/x").status == 200 })
+	equal(t, "changes of roles on record", strings.Contains(l.administrator().get("/api/v1/audit?limit=500&action=sessions.write").body, "the roles of ana were [scientist driver] and are [driver]"), true)
+}
+
+// People log in at a provider of another make, through the callback that ServiceHub had; what is not their
+// login's answer lets nobody in; and logging out, here or there, ends tabs and sockets everywhere.
+func TestAnotherProvider(t *testing.T) {
+	t.Parallel()
+	l, issuer := startAtProvider(t, everyone("wild", "serve", ", identity: {headers: [userid]}"))
+	desk, phone, ben := l.enter("ana"), l.enter("ana"), l.enter("ben")
 
 	// Each of them has an app, and ana a socket to hers from either browser.
 	same := http.Header{"Origin": {l.url()}, "Sec-Fetch-Site": {"same-origin"}}
@@ -97,29 +150,15 @@ func TestAnotherProvider(t *testing.T) {
 	// The userid is as Apache sent it: the subject, and the issuer without its scheme.
 	page.is(200, "Userid: ana@"+strings.TrimPrefix(issuer, "http://")+"\r\n")
 	phone.navigate(session.URL)
-	socket := func(b tab) *websocket.Conn {
-		t.Helper()
-		c, _, err := websocket.Dial(t.Context(), session.host()+"/ws", &websocket.DialOptions{HTTPClient: b.http, HTTPHeader: http.Header{"Origin": {session.host()}}}) //nolint:bodyclose // what follows is no body
-		noError(t, err)
-		return c
-	}
-	closes := func(c *websocket.Conn) {
-		t.Helper()
-		ctx, stop := context.WithTimeout(t.Context(), patience)
-		defer stop()
-		if _, _, err := c.Read(ctx); err == nil || ctx.Err() != nil {
-			t.Errorf("the socket was not closed: %v", err)
-		}
-	}
-	atDesk, atPhone := socket(desk), socket(phone)
+	atDesk, atPhone := desk.socket(session), phone.socket(session)
 
 	refusedLogins(t, l, issuer)
 
-	doctorAtTheProvider(t, issuer, address)
+	doctorAtTheProvider(t, issuer, l.listen)
 
 	// Ana logs out at the desk: her other tab there and its socket end, and the provider is told who it was.
 	parted := desk.do("POST", "/auth/logout", same, "").is(200)
-	closes(atDesk)
+	closes(t, atDesk)
 	desk.get(session.host() + "/x").is(401)
 	desk.get("/api/v1/me").is(401)
 	onward, err := url.Parse(parse[struct{ Location string }](parted).Location)
@@ -132,7 +171,7 @@ func TestAnotherProvider(t *testing.T) {
 
 	// On the phone she logs out at the provider alone, which tells Lodge behind the browser's back.
 	logOutThere(t, phone, issuer+"/session/end")
-	closes(atPhone)
+	closes(t, atPhone)
 	eventually(t, "the login on the phone has ended", func() bool { return phone.get("/api/v1/me").status == 401 })
 	phone.get(session.host() + "/x").is(401)
 	ben.get("/api/v1/me").is(200)
