@@ -30,14 +30,16 @@ func BenchmarkLists(b *testing.B) {
 		flow := uuid.New()
 		for i := range 100_000 {
 			j := &spec.Job{
-				Metadata: spec.Metadata{UID: uuid.New(), Timestamp: at(i), Description: fmt.Sprint("run ", i), ModifiedBy: spec.ModifiedBy{OID: "o", Email: fmt.Sprintf("p%d@x", i%50)}},
+				Metadata: spec.Metadata{UID: uuid.New(), Timestamp: at(i), Name: fmt.Sprintf("fit %d of %d", i*7919%100_000, i), Description: fmt.Sprint("run ", i), ModifiedBy: spec.ModifiedBy{OID: "o", Email: fmt.Sprintf("p%d@x", i%50)}},
 				Workflow: &spec.Workflow{Metadata: spec.Metadata{UID: flow}, Workspace: fmt.Sprintf("ws%d", i%5+1), Component: &spec.Component{Implementation: &spec.Any{}}},
 			}
 			if err := s.svc.store.insertJob(ctx, tx, Order{Job: j, Library: &spec.Library{}}); err != nil {
 				return err
 			}
 		}
-		return nil
+		_, err := tx.Exec(ctx, `UPDATE wf_jobs SET phase = CASE modified_at / 1000000 % 3 WHEN 0 THEN 'Failed' ELSE 'Succeeded' END,
+			started_at = modified_at + 1000000, finished_at = modified_at + 2000000 WHERE modified_at / 1000000 % 10 <> 9`)
+		return err
 	}))
 	me := token(b, nil)
 	for name, path := range map[string]string{
@@ -49,6 +51,12 @@ func BenchmarkLists(b *testing.B) {
 		"jobs of a workspace":  "/jobs/?limit=10&sort=-timestamp&filter=workflow.workspace[==]=ws1",
 		"jobs by description":  "/jobs/?limit=10&sort=-timestamp&filter=workflow.workspace[==]=ws1&filter=description[search]=77",
 		"jobs by name":         "/jobs/?limit=10&sort=%2Bname",
+		"jobs by name there":   "/jobs/?limit=10&sort=%2Bname&filter=workflow.workspace[==]=ws1",
+		"jobs by status":       "/jobs/?limit=10&sort=-status",
+		"jobs by end":          "/jobs/?limit=10&sort=-finished",
+		"jobs that failed":     "/jobs/?limit=10&sort=-timestamp&filter=status[==]=Failed",
+		"jobs that never ran":  "/jobs/?limit=10&sort=-timestamp&filter=status[==]=Error",
+		"jobs deep down":       "/jobs/?limit=10&offset=90000&sort=-timestamp",
 	} {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration

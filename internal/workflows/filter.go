@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -130,6 +131,9 @@ type listing struct {
 	// key tells rows apart; it makes the order total, and joins them with their bodies.
 	key    []string
 	bodies string
+	// sorted are columns that stand in for others when rows are sorted: their beginnings, which
+	// indexes can hold.
+	sorted map[string]string
 }
 
 func common(more map[string]column) map[string]column {
@@ -151,7 +155,7 @@ func versionsListing(kind string) listing {
 	} else {
 		more["implementation.type"] = column{"implementation", textColumn}
 	}
-	return listing{"wf_versions", "kind = ?", []any{kind}, common(more), []string{"kind", "uid", "version"}, "wf_bodies"}
+	return listing{"wf_versions", "kind = ?", []any{kind}, common(more), []string{"kind", "uid", "version"}, "wf_bodies", nil}
 }
 
 func jobsListing() listing {
@@ -159,7 +163,7 @@ func jobsListing() listing {
 		"workspace": {"workspace", textColumn}, "workflow.workspace": {"workspace", textColumn}, "workflow.uid": {"workflow_uid", textColumn},
 		"workflow.name": {"workflow_name", textColumn}, "workflow.version.current": {"workflow_version", numberColumn},
 		"status": {"phase", textColumn}, "started": {"started_at", timeColumn}, "finished": {"finished_at", timeColumn},
-	}), []string{"uid"}, "wf_job_bodies"}
+	}), []string{"uid"}, "wf_job_bodies", map[string]string{"name": "sort_name"}}
 }
 
 // selection is a listing narrowed down: what SQL can decide is in where, the rest in rest.
@@ -202,7 +206,7 @@ func (l listing) orders(sort []order) ([]order, error) {
 		if !known || c.kind == tagsColumn {
 			return nil, fault.New(fault.Invalid, "cannot sort by %s; choose of %s", clip(o.field), strings.Join(l.sortable(), ", "))
 		}
-		by = append(by, order{c.name, o.descending})
+		by = append(by, order{cmp.Or(l.sorted[c.name], c.name), o.descending})
 	}
 	if len(sort) == 0 {
 		by = append(by, order{"modified_at", true})

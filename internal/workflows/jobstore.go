@@ -29,6 +29,9 @@ type jobRow struct {
 	manifest, options string
 }
 
+// maxSortName is how much of a name the column holds that jobs are sorted by.
+const maxSortName = 191
+
 func (s *store) insertJob(ctx context.Context, tx *database.Tx, o Order) error {
 	j, w := o.Job, o.Job.Workflow
 	body, err := asJSON(j)
@@ -44,10 +47,10 @@ func (s *store) insertJob(ctx context.Context, tx *database.Tx, o Order) error {
 		return err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO wf_jobs (uid, workspace, workflow_uid, workflow_version, workflow_name, name, description,
-		author_oid, author_email, modified_at, tags, options, phase, message)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		author_oid, author_email, modified_at, tags, options, phase, message, sort_name)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		j.UID.String(), w.Workspace, w.UID.String(), w.Version.Current, w.Name, j.Name, j.Description,
-		j.ModifiedBy.OID, j.ModifiedBy.Email, database.Micros(j.Timestamp.Time), "[]", options, string(Pending), "")
+		j.ModifiedBy.OID, j.ModifiedBy.Email, database.Micros(j.Timestamp.Time), "[]", options, string(Pending), "", clipTo(j.Name, maxSortName))
 	if err != nil {
 		return err
 	}

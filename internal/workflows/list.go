@@ -70,18 +70,21 @@ func (s *store) list(ctx context.Context, l listing, q query, workspaces []strin
 	if len(sel.rest) > 0 {
 		return s.sift(ctx, l, q, sel)
 	}
-	total, err := number(ctx, s.db, "SELECT COUNT(*) FROM "+l.table+" WHERE "+sel.where, sel.args...)
-	if err != nil {
-		return List[Item]{}, err
-	}
 	items := []Item{}
-	if q.limit > 0 && int64(q.offset) < total {
+	if q.limit > 0 {
 		rows, err := s.rows(ctx, l, sel, false, q.limit, q.offset)
 		if err != nil {
 			return List[Item]{}, err
 		}
 		for _, r := range rows {
 			items = append(items, r.item)
+		}
+	}
+	total := int64(q.offset + len(items))
+	// A page with room left is the last one. Only after another there may be more to count.
+	if len(items) == q.limit || len(items) == 0 && q.offset > 0 {
+		if total, err = number(ctx, s.db, "SELECT COUNT(*) FROM "+l.table+" WHERE "+sel.where, sel.args...); err != nil {
+			return List[Item]{}, err
 		}
 	}
 	return List[Item]{items, PageInfo{total, q.limit, q.offset}}, nil
