@@ -225,8 +225,17 @@ func (s *Service) handleAuthApp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.front.mayPass(ctx, &passage{target: t, caller: c}); err != nil {
+	p := &passage{target: t, caller: c}
+	if err := s.front.mayPass(ctx, p); err != nil {
 		return err
+	}
+	if p.foreign && q.Get("visit") != "yes" {
+		q.Set("visit", "yes")
+		s.front.show(w, r, http.StatusOK, page{
+			Title: "This app session is " + t.owner.Name + "'s", Lead: "You may use it, as somebody who helps. That is recorded, and " + t.owner.Name + " is told.",
+			Onward: r.URL.Path + "?" + q.Encode(),
+		})
+		return nil
 	}
 	if !localPath(to) {
 		to = "/"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"lodge/internal/access"
 	"lodge/internal/audit"
+	"lodge/internal/database"
 	"lodge/internal/fault"
 	"lodge/internal/httpapi"
 )
@@ -74,9 +76,10 @@ type passage struct {
 	*target
 	row  *Session
 	live *live
-	// caller is who asks; foreign says that the app is somebody else's, opened by special permission.
-	caller  *access.Caller
-	foreign bool
+	// caller is who asks; foreign says that the app is somebody else's, opened by the decision.
+	caller   *access.Caller
+	foreign  bool
+	decision access.Decision
 	// program says that no browser asks, so that what the app answers is no page of this origin.
 	program bool
 	// consumed says that the Authorization header was for us.
@@ -190,6 +193,10 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, p *passage) {
 		f.refuse(w, r, err)
 		return
 	}
+	if err := f.noteVisit(ctx, p); err != nil {
+		f.refuse(w, r, err)
+		return
+	}
 	httpapi.Note(ctx, p.caller.Name, slog.String("app", string(p.app.ID)), slog.String("session", p.row.ID))
 	if rest, ours := strings.CutPrefix(r.URL.Path, p.prefix+ownPath); ours {
 		f.own(w, r, p, rest)
@@ -220,13 +227,31 @@ func (f *front) mayPass(ctx context.Context, p *passage) error {
 		f.refused(ctx, OpenAny, p.app.Group, "app "+string(p.app.ID)+" of "+p.owner.Slug, d, errHidden)
 		return errHidden
 	}
-	p.foreign = true
+	p.foreign, p.decision = true, d
+	return nil
+}
+
+// noteVisit writes down that somebody uses another's app session, once a minute at most, and tells the
+// owner.
+func (f *front) noteVisit(ctx context.Context, p *passage) error {
 	who := p.caller.Issuer + "|" + p.caller.Subject + " " + p.key()
-	if f.opened.free(who, f.now()) {
-		f.opened.note(who, f.now())
-		return f.audit.Refused(access.WithDecision(ctx, d), audit.Entry{
+	if !p.foreign || !f.opened.free(who, f.now()) {
+		return nil
+	}
+	err := f.store.db.Tx(ctx, func(tx *database.Tx) error {
+		if err := f.store.noteVisit(ctx, tx, p.row.ID, p.caller.Name, f.now()); err != nil {
+			return err
+		}
+		return f.audit.Record(access.WithDecision(ctx, p.decision), tx, audit.Entry{
 			Action: string(OpenAny), Group: string(p.app.Group), Object: "app session of " + p.owner.Name, Outcome: audit.Allowed, Detail: string(p.app.ID),
 		})
+	})
+	if err != nil {
+		return fmt.Errorf("note a visit: %w", err)
+	}
+	f.opened.note(who, f.now())
+	if p.row.ID != "" {
+		f.tell(p.row.ID)
 	}
 	return nil
 }

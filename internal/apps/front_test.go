@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -277,15 +279,55 @@ func scrub(text string) string {
 func TestOpenAny(t *testing.T) {
 	t.Parallel()
 	s := mirrorSite(t)
-	_, at := s.up("ana", "demo")
+	row, at := s.up("ana", "demo")
 	ctx := s.as("boss")
 	s.permit("support", OpenAny, DefaultGroup)
 	_, err := s.db.Exec(t.Context(), "INSERT INTO user_roles (user_id, role) VALUES (?, 'support')", access.CallerFrom(ctx).UserID)
 	noError(t, err)
 	s.permit("touch", OpenAny, "elsewhere") // any change makes the others be read again
-	resp, _ := s.ask("GET", at+"/", "boss", nil)
+	// A browser is shown whose it is before it opens.
+	boss, _ := s.login("boss")
+	page := []string{navigate, "navigate", "Sec-Fetch-Dest", "document"}
+	resp, _ := s.ask("GET", at+"/", "", nil, page...)
+	resp, text := s.ask("GET", resp.Header.Get("Location"), "", nil, append(page, "Cookie", boss)...)
 	equal(t, resp.StatusCode, 200)
-	equal(t, s.count("SELECT COUNT(*) FROM audit_records WHERE action = 'apps.open-any' AND outcome = 'allowed'"), 1)
+	link := regexp.MustCompile(`href="(/auth/app[^"]+)"`).FindStringSubmatch(text)
+	if link == nil || !strings.Contains(text, "ana is told") {
+		t.Fatalf("the way in shows %s", text)
+	}
+	recorded := func() int {
+		return s.count("SELECT COUNT(*) FROM audit_records WHERE action = 'apps.open-any' AND outcome = 'allowed'")
+	}
+	equal(t, recorded(), 0)
+	resp, _ = s.ask("GET", s.public.String()+html.UnescapeString(link[1]), "", nil, append(page, "Cookie", boss)...)
+	if to := resp.Header.Get("Location"); !strings.HasPrefix(to, at+"/.lodge/enter?code=") {
+		t.Errorf("led to %q", to)
+	}
+
+	// What they do there is on record once a minute, and the owner is told.
+	changed, end := s.news.listen(row.ID)
+	defer end()
+	for range 2 {
+		resp, _ = s.ask("GET", at+"/", "boss", nil)
+		equal(t, resp.StatusCode, 200)
+	}
+	equal(t, recorded(), 1)
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody who looks is told of a change")
+	}
+	_, text = s.ask("GET", s.public.String()+"/api/v1/app-sessions/"+row.ID, "ana", nil)
+	if !strings.Contains(text, `"visitor":{"name":"boss","at":"20`) {
+		t.Errorf("the owner reads %s", text)
+	}
+	// Another start leaves it there.
+	resp, _ = s.ask("POST", s.public.String()+"/api/v1/app-sessions/"+row.ID+"/restart", "ana", nil)
+	equal(t, resp.StatusCode, 202)
+	_, text = s.ask("GET", s.public.String()+"/api/v1/app-sessions/"+row.ID, "ana", nil)
+	if !strings.Contains(text, `"visitor":{"name":"boss"`) {
+		t.Errorf("after a restart the owner reads %s", text)
+	}
 }
 
 func TestWhatTheStatesAnswer(t *testing.T) {

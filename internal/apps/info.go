@@ -40,6 +40,7 @@ type SessionInfo struct {
 	ExpiresAt      *time.Time     `json:"expires_at"`
 	ExpiresWhy     string         `json:"expires_why,omitempty" enum:"idle,lifetime,extended"`
 	Extend         *ExtendInfo    `json:"extend,omitempty" doc:"How far its end can still be put off; missing if it does not end by itself"`
+	Visitor        *VisitorInfo   `json:"visitor,omitempty" doc:"Who used it last of those whose it is not: by apps.open-any, which is recorded"`
 	RestartNeeded  bool           `json:"restart_needed" doc:"The catalogue's entry has changed since"`
 	Image          string         `json:"image,omitempty"`
 	ImageDigest    string         `json:"image_digest,omitempty"`
@@ -54,6 +55,12 @@ type SessionInfo struct {
 type UserInfo struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
+}
+
+// VisitorInfo is somebody who used another's app session.
+type VisitorInfo struct {
+	Name string    `json:"name"`
+	At   time.Time `json:"at"`
 }
 
 // ResourceInfo is what an app session may use.
@@ -191,6 +198,9 @@ func (s *Service) info(ctx context.Context, row Session) SessionInfo {
 			soon := end.Sub(s.now()) <= time.Duration(row.Entry.WarnBefore)
 			out.Extend = &ExtendInfo{Step: int64(step / time.Second), Left: int64(left / time.Second), Soon: soon}
 		}
+	}
+	if !row.Visited.IsZero() {
+		out.Visitor = &VisitorInfo{row.Visitor, row.Visited}
 	}
 	if row.State == Queued {
 		out.QueuedPosition, _ = s.position(ctx, row.ID) // 0 says that it is not known

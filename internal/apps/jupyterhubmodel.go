@@ -286,12 +286,15 @@ func (s *Service) hubGroup(ctx context.Context, role access.Role) (HubGroup, err
 	if err != nil {
 		return out, err
 	}
-	for _, u := range users {
-		who, err := s.entered(ctx, u)
-		if err != nil {
-			return out, err
-		}
-		out.Users = append(out.Users, who.name)
+	people := make([]hubPerson, len(users))
+	for i, u := range users {
+		people[i] = hubPerson{id: u.ID, user: u}
+	}
+	if err := s.enterAll(ctx, people); err != nil {
+		return out, err
+	}
+	for _, p := range people {
+		out.Users = append(out.Users, p.name)
 	}
 	slices.Sort(out.Users)
 	return out, nil

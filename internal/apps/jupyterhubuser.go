@@ -41,6 +41,26 @@ func (s *Service) entered(ctx context.Context, u access.User) (hubPerson, error)
 	return hubPerson{u.ID, owner.Slug, u}, err
 }
 
+// enterAll is entered for many users, in place: those who are known are looked up together.
+func (s *Service) enterAll(ctx context.Context, people []hubPerson) error {
+	ids := make([]string, len(people))
+	for i, p := range people {
+		ids[i] = p.id
+	}
+	known, err := s.store.owners(ctx, s.store.db, ids)
+	if err != nil {
+		return err
+	}
+	for i, p := range people {
+		if o, there := known[p.id]; there {
+			people[i].name = o.Slug
+		} else if people[i], err = s.entered(ctx, p.user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // hubPersonOf is the person with an id. The holder of a service token is one too, if it has apps.
 func (s *Service) hubPersonOf(ctx context.Context, id string) (hubPerson, error) {
 	u, err := s.access.User(ctx, id)
@@ -150,13 +170,12 @@ func (s *Service) handleHubUsers(w http.ResponseWriter, r *http.Request) error {
 		return !inHubState(q.State, rows[p.id]) || !strings.Contains(p.name, q.Filter) && !strings.Contains(p.user.Name, q.Filter)
 	})
 	sortHub(people, q.Sort, rows)
+	page := cut(q.hubPageQuery, people)
+	if err := s.enterAll(ctx, page); err != nil {
+		return err
+	}
 	out := []HubUser{}
-	for _, p := range cut(q.hubPageQuery, people) {
-		if p.user.ID != "" {
-			if p, err = s.entered(ctx, p.user); err != nil {
-				return err
-			}
-		}
+	for _, p := range page {
 		out = append(out, s.hubUser(ctx, p, rows[p.id], q.Stopped))
 	}
 	return s.answerHubList(w, r, q.hubPageQuery, out, len(people))

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"lodge/internal/database"
@@ -12,7 +14,7 @@ import (
 
 const ownerColumns = "user_id, slug, issuer, subject, name, email"
 
-func scanOwner(row *sql.Row) (Owner, error) {
+func scanOwner(row interface{ Scan(...any) error }) (Owner, error) {
 	var o Owner
 	err := row.Scan(&o.ID, &o.Slug, &o.Issuer, &o.Subject, &o.Name, &o.Email)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -23,6 +25,26 @@ func scanOwner(row *sql.Row) (Owner, error) {
 
 func (st *store) owner(ctx context.Context, q database.Querier, id string) (Owner, error) {
 	return scanOwner(q.QueryRow(ctx, "SELECT "+ownerColumns+" FROM app_owners WHERE user_id = ?", id))
+}
+
+// owners finds those of the ids who are known.
+func (st *store) owners(ctx context.Context, q database.Querier, ids []string) (map[string]Owner, error) {
+	found := make(map[string]Owner, len(ids))
+	for some := range slices.Chunk(ids, 500) {
+		args := make([]any, len(some))
+		for i, id := range some {
+			args[i] = id
+		}
+		rows, err := q.Query(ctx, "SELECT "+ownerColumns+" FROM app_owners WHERE user_id IN (?"+strings.Repeat(", ?", len(some)-1)+")", args...)
+		list, err := database.Collect(rows, err, func(rows *sql.Rows) (Owner, error) { return scanOwner(rows) })
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range list {
+			found[o.ID] = o
+		}
+	}
+	return found, nil
 }
 
 func (st *store) ownerBySlug(ctx context.Context, q database.Querier, slug string) (Owner, error) {

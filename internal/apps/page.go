@@ -29,12 +29,12 @@ func (f *front) loadPages() (err error) {
 
 // page is what Lodge shows in place of an app.
 type page struct {
-	Title, Lead, Detail, Message, Log, Help, Contact, Home, Base, Again string
-	Bad, Refresh, Live                                                  bool
-	Percent                                                             int
-	Steps                                                               []pageStep
-	Buttons                                                             []pageButton
-	Nonce, RequestID                                                    string
+	Title, Lead, Detail, Message, Log, Help, Contact, Home, Base, Again, Onward string
+	Bad, Refresh, Live                                                          bool
+	Percent                                                                     int
+	Steps                                                                       []pageStep
+	Buttons                                                                     []pageButton
+	Nonce, RequestID                                                            string
 }
 
 type pageStep struct{ Name, Label, Class string }

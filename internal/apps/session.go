@@ -43,6 +43,9 @@ type Session struct {
 	Warned   time.Time
 	Active   time.Time
 	ActiveBy string
+	// Visitor is who used it last of those whose it is not, and may help.
+	Visitor string
+	Visited time.Time
 }
 
 // launcher is who launched, as far as the start must know it: hours later nobody has a token any more.

@@ -27,22 +27,25 @@ const sessionColumns = `id, owner_id, app, name, host_label, state, cause, messa
 	cpu, memory, address, image_digest, step, percent, exit_info, log_tail, failures,
 	created_at, queued_at, started_at, ready_at, ended_at, grace_until, extended, warned_at, active_at, active_by, idle_us, life_us, warn_us, probes`
 
+// readColumns are those and what is written by itself.
+const readColumns = sessionColumns + ", COALESCE(visitor, ''), visited_at"
+
 func scanSession(row interface{ Scan(...any) error }) (Session, error) {
 	var s Session
 	var entry, options, by, exit, failures string
-	var at [8]int64
+	var at [9]int64
 	var extended int64
 	var derived [4]int64
 	err := row.Scan(&s.ID, &s.OwnerID, &s.App, &s.Name, &s.Host, &s.State, &s.Cause, &s.Message, &s.Run, &s.Version, &s.Driver, &entry, &options, &by,
 		&s.CPU, &s.Memory, &s.Address, &s.ImageDigest, &s.Step, &s.Percent, &exit, &s.LogTail, &failures,
-		&at[0], &at[1], &at[2], &at[3], &at[4], &at[5], &extended, &at[6], &at[7], &s.ActiveBy, &derived[0], &derived[1], &derived[2], &derived[3])
+		&at[0], &at[1], &at[2], &at[3], &at[4], &at[5], &extended, &at[6], &at[7], &s.ActiveBy, &derived[0], &derived[1], &derived[2], &derived[3], &s.Visitor, &at[8])
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, errNoRow
 	}
 	if err != nil {
 		return Session{}, err
 	}
-	for i, to := range []*time.Time{&s.Created, &s.Queued, &s.Started, &s.Ready, &s.Ended, &s.GraceUntil, &s.Warned, &s.Active} {
+	for i, to := range []*time.Time{&s.Created, &s.Queued, &s.Started, &s.Ready, &s.Ended, &s.GraceUntil, &s.Warned, &s.Active, &s.Visited} {
 		*to = moment(at[i])
 	}
 	s.Extended = time.Duration(extended) * time.Microsecond
@@ -100,11 +103,11 @@ func (s *Session) values() ([]any, error) {
 }
 
 func (st *store) session(ctx context.Context, q database.Querier, id string) (Session, error) {
-	return scanSession(q.QueryRow(ctx, "SELECT "+sessionColumns+" FROM app_sessions WHERE id = ?", id))
+	return scanSession(q.QueryRow(ctx, "SELECT "+readColumns+" FROM app_sessions WHERE id = ?", id))
 }
 
 func (st *store) sessionOf(ctx context.Context, q database.Querier, owner string, app AppID, name string) (Session, error) {
-	return scanSession(q.QueryRow(ctx, "SELECT "+sessionColumns+" FROM app_sessions WHERE owner_id = ? AND app = ? AND name = ?", owner, string(app), name))
+	return scanSession(q.QueryRow(ctx, "SELECT "+readColumns+" FROM app_sessions WHERE owner_id = ? AND app = ? AND name = ?", owner, string(app), name))
 }
 
 func (st *store) insertSession(ctx context.Context, tx *database.Tx, s *Session) error {
@@ -136,6 +139,13 @@ func (st *store) updateSession(ctx context.Context, tx *database.Tx, s *Session)
 		return errors.Join(err, errStale)
 	}
 	return nil
+}
+
+// noteVisit keeps who used an app session last of those whose it is not. It is no change that a start or
+// a stop would have to know of.
+func (st *store) noteVisit(ctx context.Context, tx *database.Tx, id, visitor string, now time.Time) error {
+	_, err := tx.Exec(ctx, "UPDATE app_sessions SET visitor = ?, visited_at = ? WHERE id = ?", clip(visitor, 255), micros(now), id)
+	return err
 }
 
 func (st *store) deleteSession(ctx context.Context, tx *database.Tx, id string) error {
@@ -184,7 +194,7 @@ func (f filter) where() (string, []any) {
 
 func (st *store) sessions(ctx context.Context, q database.Querier, f filter) ([]Session, error) {
 	where, args := f.where()
-	query := "SELECT " + sessionColumns + " FROM app_sessions WHERE " + where + " ORDER BY queued_at DESC, id"
+	query := "SELECT " + readColumns + " FROM app_sessions WHERE " + where + " ORDER BY queued_at DESC, id"
 	if f.limit > 0 {
 		query += " LIMIT ? OFFSET ?"
 		args = append(args, f.limit, f.offset)

@@ -4386,6 +4386,8 @@ export interface components {
             /** @description Where to open it */
             url: string;
             user: components["schemas"]["AppsUserInfo"];
+            /** @description Who used it last of those whose it is not: by apps.open-any, which is recorded */
+            visitor?: components["schemas"]["VisitorInfo"];
         };
         SimpleResponse: {
             errors?: components["schemas"]["Error"][] | null;
@@ -4686,6 +4688,11 @@ export interface components {
             report?: components["schemas"]["Report"];
             /** @description A verification runs now; ask again */
             running: boolean;
+        };
+        VisitorInfo: {
+            /** Format: date-time */
+            at: string;
+            name: string;
         };
         WorkspaceDetail: {
             description: string;

@@ -107,6 +107,11 @@ function SessionRow({ session: s, icon }: { session: AppSession; icon: string })
         <Text size="xs" c={s.extend?.soon === true ? 'red.8' : 'dimmed'} mt={2}>
           {end !== '' ? end : isMoving(s.state) ? s.progress.message : (s.message ?? s.advice ?? '')}
         </Text>
+        {s.visitor !== undefined && (
+          <Text size="xs" c="dimmed">
+            {s.visitor.name} used it, <Age time={s.visitor.at} />.
+          </Text>
+        )}
         {s.restart_needed && (
           <Text size="xs" c="dimmed">
             Restart it to get the newer version.

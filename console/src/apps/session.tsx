@@ -232,6 +232,7 @@ function About({ session: s, mine }: { session: AppSession; mine: boolean }) {
         ['Started', <Age key="started" time={s.started_at} never="not yet" />],
         ...(s.ready_at !== null && s.started_at !== null ? ([['Answered after', tookInWords(new Date(s.ready_at).getTime() - new Date(s.started_at).getTime())]] as const) : []),
         ['Used last', <Age key="used" time={s.last_activity} never="not yet" />],
+        ...(s.visitor === undefined ? [] : ([['Used by a helper', <span key="visitor">{s.visitor.name}, <Age time={s.visitor.at} /></span>]] as const)),
         ...(s.ended_at !== null ? ([['Ended', moment(s.ended_at)]] as const) : []),
         ['Closes', s.expires_at !== null ? moment(s.expires_at) : idle > 0 ? `after ${spanInWords(idle)} without use` : 'not by itself'],
         ['May use', resourcesInWords(s.resources)],
