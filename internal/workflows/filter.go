@@ -172,17 +172,32 @@ type selection struct {
 	args  []any
 	order []order // by columns
 	rest  []term
+	// workspace is how the column is written in conditions.
+	workspace string
 }
 
 // selects turns a query into SQL, as far as SQL can decide.
 func (l listing) selects(d database.Dialect, q query) (selection, error) {
+	by, err := l.orders(q.sort)
+	if err != nil {
+		return selection{}, err
+	}
 	where, args := []string{l.where}, append([]any{}, l.args...)
+	workspace := "workspace"
+	if by[0].field != "modified_at" {
+		// So that it keeps SQLite from reading all jobs of a workspace to sort them: it does not know how
+		// many they are, and the index of the order has their workspaces.
+		workspace = "COALESCE(workspace, '')"
+	}
 	var rest []term
 	for _, t := range q.terms {
 		c, known := l.columns[t.field]
 		if !known {
 			rest = append(rest, t)
 			continue
+		}
+		if c.name == "workspace" {
+			c.name = workspace
 		}
 		sql, values, ok, err := c.decides(d, t, l.table == "wf_versions")
 		if err != nil {
@@ -194,8 +209,7 @@ func (l listing) selects(d database.Dialect, q query) (selection, error) {
 		}
 		where, args = append(where, sql), append(args, values...)
 	}
-	by, err := l.orders(q.sort)
-	return selection{strings.Join(where, " AND "), args, by, rest}, err
+	return selection{strings.Join(where, " AND "), args, by, rest, workspace}, nil
 }
 
 // orders is stable in any case, so that pages do not overlap.
@@ -213,8 +227,8 @@ func (l listing) orders(sort []order) ([]order, error) {
 	}
 	// In the direction of the last one, so that an index can be read from either end.
 	last := by[len(by)-1].descending
-	for _, name := range l.key {
-		if name != "kind" {
+	for _, name := range append([]string{"modified_at"}, l.key...) {
+		if name != "kind" && !slices.ContainsFunc(by, func(o order) bool { return o.field == name }) {
 			by = append(by, order{name, last})
 		}
 	}
@@ -251,7 +265,11 @@ func (c column) decides(d database.Dialect, t term, versions bool) (sql string, 
 		if c.kind != textColumn || !plainASCII(t.value) {
 			return "", nil, false, nil
 		}
-		return "LOWER(" + c.name + ") LIKE ? ESCAPE '!'", []any{database.Contains(strings.ToLower(t.value))}, true, nil
+		text := "LOWER(" + c.name + ")"
+		if d == database.SQLite {
+			text = c.name // whose LIKE knows no case of the letters that a search may have
+		}
+		return text + " LIKE ? ESCAPE '!'", []any{database.Contains(strings.ToLower(t.value))}, true, nil
 	}
 	switch c.kind {
 	case numberColumn:

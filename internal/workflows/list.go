@@ -62,7 +62,7 @@ func (s *store) list(ctx context.Context, l listing, q query, workspaces []strin
 		if len(workspaces) == 0 {
 			return List[Item]{Items: []Item{}, PageInfo: PageInfo{0, q.limit, q.offset}}, nil
 		}
-		sel.where += " AND workspace IN (?" + strings.Repeat(", ?", len(workspaces)-1) + ")"
+		sel.where += " AND " + sel.workspace + " IN (?" + strings.Repeat(", ?", len(workspaces)-1) + ")"
 		for _, w := range workspaces {
 			sel.args = append(sel.args, w)
 		}
