@@ -110,7 +110,8 @@ func (f *front) whoAtHost(r *http.Request) (ctx context.Context, consumed bool, 
 		return access.WithCaller(ctx, c), false, nil
 	}
 	// Lodge's own cookie has no business here, whoever sent it.
-	alike := r.Clone(ctx)
+	alike := r.WithContext(ctx)
+	alike.Header = r.Header.Clone()
 	cleanCookies(alike.Header)
 	leaveForeignScheme(alike)
 	if ctx, err = f.identity.Authenticate(alike); err != nil {

@@ -28,7 +28,7 @@ const ownPath = "/.lodge/"
 var platformPaths = []string{"/alive", "/healthz", "/readyz", "/metrics", "/auth/", "/redirect_uri", "/idp/", "/ui/", "/api/v1/", "/open/", "/openapi.json", "/docs", "/.well-known/jwks.json"}
 
 func newFront(s *Service) (*front, error) {
-	f := &front{Service: s, transport: newTransport()}
+	f := &front{Service: s, transport: newTransport(), framing: "frame-ancestors 'self' " + s.public.Scheme + "://" + s.public.Host}
 	if err := f.loadPages(); err != nil {
 		return nil, err
 	}
@@ -234,8 +234,11 @@ func (f *front) mayPass(ctx context.Context, p *passage) error {
 // noteVisit writes down that somebody uses another's app session, once a minute at most, and tells the
 // owner.
 func (f *front) noteVisit(ctx context.Context, p *passage) error {
+	if !p.foreign {
+		return nil
+	}
 	who := p.caller.Issuer + "|" + p.caller.Subject + " " + p.key()
-	if !p.foreign || !f.opened.free(who, f.now()) {
+	if !f.opened.free(who, f.now()) {
 		return nil
 	}
 	err := f.store.db.Tx(ctx, func(tx *database.Tx) error {

@@ -284,7 +284,7 @@ func (f *front) clean(resp *http.Response) error {
 		}
 	}
 	if !strings.Contains(strings.ToLower(strings.Join(h["Content-Security-Policy"], " ")), "frame-ancestors") {
-		h.Add("Content-Security-Policy", "frame-ancestors 'self' "+f.public.Scheme+"://"+f.public.Host)
+		h.Add("Content-Security-Policy", f.framing)
 	}
 	for _, name := range p.row.Entry.Responses.Remove {
 		h.Del(name)

@@ -24,6 +24,8 @@ type front struct {
 	mu        sync.Mutex
 	proxy     *httputil.ReverseProxy
 	pages     *template.Template
+	// framing is who may show apps in frames: themselves and Lodge.
+	framing string
 	// assertions is for apps that do not trust the network.
 	assertions assertions
 }

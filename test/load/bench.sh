@@ -107,15 +107,19 @@ fleet() {
   stop
 }
 
-# proxies measures the way to an app, beside other proxies before the same one.
+# proxies measures the way to an app, beside other proxies before the very same one: a process of another
+# session gets another share of the processors, so that one of their own would be another app.
 proxies() {
-  local backend peers
-  backend=$(free_port)
-  "$work/load" backend "$backend" &
-  pids+=("$!")
-  local port
+  local backend port session peers=
+  # As root, apps run as whoever owns nothing; the app is our own, so that this is said to be well.
+  serve "$work/apps" LODGE_APPS_PROCESS_ALLOW_ROOT=$([ "$(id -u)" = 0 ] && echo true || echo false) \
+    LODGE_APPS_CATALOGUE="[{id: bench, command: ['$work/load', backend, '{port}'], allow: {users: ['*']}, max_connections: 1000, max_websockets: 1000}]"
+  session=$(app -X POST "$server/api/v1/apps/bench/sessions" | field id)
+  wait_for ready_app "$session"
+  backend=$(app "$server/api/v1/app-sessions/$session" | field address)
+
   port=$(free_port)
-  "$work/load" bare "127.0.0.1:$port" "http://127.0.0.1:$backend" &
+  "$work/load" bare "127.0.0.1:$port" "http://$backend" &
   pids+=("$!")
   peers=bare=127.0.0.1:$port=$!
   wait_for curl -fsS -o /dev/null "http://127.0.0.1:$port/"
@@ -127,7 +131,7 @@ events { worker_connections 4096; }
 http {
   access_log $work/nginx-access.log; client_body_temp_path $work/nginx-b; proxy_temp_path $work/nginx-p; fastcgi_temp_path $work/nginx-f; uwsgi_temp_path $work/nginx-u; scgi_temp_path $work/nginx-s;
   map \$http_upgrade \$onward { default upgrade; '' ''; }
-  upstream app { server 127.0.0.1:$backend; keepalive 64; }
+  upstream app { server $backend; keepalive 64; }
   server {
     listen 127.0.0.1:$port; keepalive_requests 100000000;
     location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Host \$host; proxy_set_header Upgrade \$http_upgrade; proxy_set_header Connection \$onward; }
@@ -144,27 +148,25 @@ EOF
     local api
     port=$(free_port)
     api=$(free_port)
-    CONFIGPROXY_AUTH_TOKEN=bench "$chp" --ip 127.0.0.1 --port "$port" --api-ip 127.0.0.1 --api-port "$api" --default-target "http://127.0.0.1:$backend" --log-level warn >"$work/chp.log" 2>&1 &
+    CONFIGPROXY_AUTH_TOKEN=bench "$chp" --ip 127.0.0.1 --port "$port" --api-ip 127.0.0.1 --api-port "$api" --default-target "http://$backend" --log-level warn >"$work/chp.log" 2>&1 &
     pids+=("$!")
     peers+=,configurable-http-proxy=127.0.0.1:$port=$!
     wait_for curl -fsS -o /dev/null "http://127.0.0.1:$port/"
   fi
-  # As root, apps run as whoever owns nothing; the app is our own, so that this is said to be well.
-  serve "$work/apps" LODGE_APPS_PROCESS_ALLOW_ROOT=$([ "$(id -u)" = 0 ] && echo true || echo false) \
-    LODGE_APPS_CATALOGUE="[{id: bench, command: ['$work/load', backend, '{port}'], allow: {users: ['*']}, max_connections: 1000, max_websockets: 1000}]"
   {
     echo "## The way to an app"
     echo
     echo "Lodge with everything on – a token, the owner compared, header rules, activity, access log – beside proxies"
-    echo "that do nothing of that, before the same program, in turns; the middle of ${rounds:-3} rounds."
+    echo "that do nothing of that, before the same process, in turns; the middle of ${rounds:-3} rounds."
   } >>"$out"
   "$work/load" --server "$server" --token "$admin" --pid "$pid" --scenarios proxy --peers "$peers" "${proxy_limits[@]}" >>"$out"
-  local session
-  for session in $(curl -fsS -H "Authorization: Bearer $admin" "$server/api/v1/app-sessions" | grep -o '"id":"[0-9a-f-]*","app"' | cut -d'"' -f4); do
-    curl -fsS -X DELETE -H "Authorization: Bearer $admin" "$server/api/v1/app-sessions/$session?forget=true" >/dev/null || true
-  done
+  app -X DELETE "$server/api/v1/app-sessions/$session?forget=true" >/dev/null || true
   stop
 }
+
+app() { curl -fsS -H "Authorization: Bearer $admin" "$@"; }
+field() { grep -o "\"$1\":\"[^\"]*\"" | head -1 | cut -d'"' -f4; }
+ready_app() { [ "$(app "$server/api/v1/app-sessions/$1" | field state)" = ready ]; }
 
 # map measures the console's map in a real browser.
 map() {
