@@ -57,7 +57,7 @@ func (s *Service) refreshOf(row *sessionRow) (string, error) {
 }
 
 func (s *Service) runRenewals(ctx context.Context) error {
-	tick := time.NewTicker(min(s.cfg.RenewEvery, time.Minute))
+	tick := time.NewTicker(max(time.Second, min(s.cfg.RenewEvery, time.Minute)))
 	defer tick.Stop()
 	for {
 		select {
