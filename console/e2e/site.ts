@@ -6,6 +6,9 @@ import { join, resolve } from 'node:path';
 
 export const binary = resolve(import.meta.dirname, process.env.LODGE_BIN ?? '../../bin/lodge');
 
+/** The environment without settings of Lodge's, which are of some other site. */
+const surroundings = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LODGE_')));
+
 /** A real server with a data folder of its own and a simulated hub beside it. */
 export interface Site {
   readonly url: string;
@@ -122,7 +125,7 @@ function startHub(port: number): ChildProcess {
 const output = new WeakMap<ChildProcess, string[]>();
 
 function run(args: string[], env: Record<string, string> = {}): ChildProcess {
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...surroundings(), ...env } });
   const lines: string[] = [];
   output.set(child, lines);
   child.stdout.on('data', (chunk: Buffer) => lines.push(chunk.toString()));
