@@ -162,6 +162,17 @@ EOF
   "$work/load" --server "$server" --token "$admin" --pid "$pid" --scenarios proxy --peers "$peers" "${proxy_limits[@]}" >>"$out"
   app -X DELETE "$server/api/v1/app-sessions/$session?forget=true" >/dev/null || true
   stop
+  {
+    echo
+    echo "What is kept of a request, what an idle app session takes, and a look through 10,000 of them; and an app from"
+    echo "its launch to its first answer: a process, and a container beside Docker's own command."
+    echo
+    benchmarks 'Note|Idle|Cull' 1s ./internal/apps
+    echo
+    benchmarks Spawn 20x ./internal/apps/process
+    echo
+    benchmarks Start 10x ./internal/apps/docker
+  } >>"$out"
 }
 
 app() { curl -fsS -H "Authorization: Bearer $admin" "$@"; }
@@ -272,17 +283,27 @@ go build -o "$work/load" ./test/load
   echo "- disk: $(df --output=fstype "$work" | tail -1)"
   echo "- binary: $(($(stat -c %s "$lodge") >> 20)) MiB"
   echo
-} >"$work/document.md"
+} >"$work/head.md"
+
+# save writes the document with what has been measured by now: an hour's figures are not lost to what fails later.
+save() {
+  local section
+  cp "$work/head.md" "$work/document.md"
+  for section in "${sections[@]}"; do
+    if [ -f "$work/$section.done" ]; then cat "$work/$section.done"; else
+      awk -v from="<!-- $section -->" '$0 == from {on = 1} /^<!-- / && $0 != from {on = 0} on' "$document"
+    fi >>"$work/document.md"
+  done
+  if [ -z "${FAST:-}" ]; then cp "$work/document.md" "$document"; fi
+}
+
 for section in "${sections[@]}"; do
-  if [ -z "${ONLY:-}" ] || [[ " $ONLY " == *" $section "* ]]; then
-    echo "bench: $section" >&2
-    out=$work/$section.md
-    : >"$out"
-    "$section"
-    measured "$section" >>"$work/document.md"
-    cat "$out"
-  else
-    awk -v from="<!-- $section -->" '$0 == from {on = 1} /^<!-- / && $0 != from {on = 0} on' "$document" >>"$work/document.md"
-  fi
+  if [ -n "${ONLY:-}" ] && [[ " $ONLY " != *" $section "* ]]; then continue; fi
+  echo "bench: $section" >&2
+  out=$work/$section.md
+  : >"$out"
+  "$section"
+  measured "$section" >"$work/$section.done"
+  cat "$out"
+  save
 done
-if [ -z "${FAST:-}" ]; then cp "$work/document.md" "$document"; fi

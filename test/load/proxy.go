@@ -126,6 +126,14 @@ func (b *bench) proxy(ctx context.Context) error {
 			t.row(f.name, fmt.Sprintf("%.0f", m.rate()), ms(m.p50), ms(m.p99), fmt.Sprintf("%.0f µs", float64(m.usage.cpu.Microseconds())/float64(m.n)), fmt.Sprintf("%.2f", m.rate()/max(bare, 1)))
 		}
 	}
+	t := b.table(fmt.Sprintf("%d open WebSockets that have echoed once", heldSockets), "proxy", "memory each")
+	for _, f := range fronts {
+		each, err := f.hold(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		t.row(f.name, fmt.Sprintf("%.0f KiB", float64(each)/1024))
+	}
 	return nil
 }
 
@@ -230,40 +238,74 @@ func sessionOf(pid int) int {
 	return id
 }
 
+// open connects, and gives what asks once: for an answer, or for an echo where the path is the socket's.
+func (f front) open(ctx context.Context, path string, buffer int) (conn net.Conn, round func() error, err error) {
+	conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", f.address)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := bufio.NewReaderSize(conn, buffer)
+	request := []byte("GET " + path + " HTTP/1.1\r\nHost: " + f.host + "\r\n" + f.head)
+	if path != "/ws" {
+		request = append(request, "\r\n"...)
+		return conn, func() error {
+			if _, err := conn.Write(request); err != nil {
+				return err
+			}
+			_, err := answer(r)
+			return err
+		}, nil
+	}
+	request = append(request, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://"+f.host+"\r\n\r\n"...)
+	if _, err := conn.Write(request); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	if status, err := answer(r); err != nil || status != http.StatusSwitchingProtocols {
+		return nil, nil, errors.Join(fmt.Errorf("no socket: %d %w", status, err), conn.Close())
+	}
+	frame := append([]byte{0x81, 0x80 | 64, 0, 0, 0, 0}, strings.Repeat("x", 64)...)
+	echo := make([]byte, 66)
+	return conn, func() error {
+		if _, err := conn.Write(frame); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(r, echo)
+		return err
+	}, nil
+}
+
+// heldSockets is how many sockets are held open at once.
+const heldSockets = 1000
+
+// hold opens sockets, has each echo once, and gives what the proxy's memory grows by for each. What a
+// garbage collection would free counts too.
+func (f front) hold(ctx context.Context) (each int64, err error) {
+	before := process{f.pid}.rss()
+	var open []net.Conn
+	defer func() {
+		for _, conn := range open {
+			err = errors.Join(err, conn.Close())
+		}
+	}()
+	for range heldSockets {
+		conn, round, err := f.open(ctx, "/ws", 4<<10)
+		if err != nil {
+			return 0, err
+		}
+		open = append(open, conn)
+		if err := round(); err != nil {
+			return 0, err
+		}
+	}
+	return (process{f.pid}.rss() - before) / heldSockets, nil
+}
+
 func (f front) ask(ctx context.Context, path string, until time.Time) ([]time.Duration, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.address)
+	conn, round, err := f.open(ctx, path, 64<<10)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
-	r := bufio.NewReaderSize(conn, 64<<10)
-	request := []byte("GET " + path + " HTTP/1.1\r\nHost: " + f.host + "\r\n" + f.head)
-	round := func() error {
-		if _, err := conn.Write(request); err != nil {
-			return err
-		}
-		_, err := answer(r)
-		return err
-	}
-	if path == "/ws" {
-		open := append(slices.Clone(request), "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://"+f.host+"\r\n\r\n"...)
-		if _, err := conn.Write(open); err != nil {
-			return nil, err
-		}
-		if status, err := answer(r); err != nil || status != 101 {
-			return nil, fmt.Errorf("no socket: %d %w", status, err)
-		}
-		frame := append([]byte{0x81, 0x80 | 64, 0, 0, 0, 0}, strings.Repeat("x", 64)...)
-		echo := make([]byte, 66)
-		round = func() error {
-			if _, err := conn.Write(frame); err != nil {
-				return err
-			}
-			_, err := io.ReadFull(r, echo)
-			return err
-		}
-	}
-	request = append(request, "\r\n"...)
 	var times []time.Duration
 	for time.Now().Before(until) && ctx.Err() == nil {
 		began := time.Now()

@@ -179,6 +179,48 @@ func (b *bench) run(slug, behaviour string, change ...func(*apps.Spec)) (apps.Sp
 	return s, inst, c
 }
 
+// BenchmarkStart is an app of somebody new, from nothing to its first connection, beside the same image by
+// Docker's own command, on a network that is there.
+func BenchmarkStart(b *testing.B) {
+	image(b)
+	answers := func(address string) {
+		for !reaches(address) {
+			<-time.After(time.Millisecond)
+		}
+	}
+	b.Run("driver", func(b *testing.B) {
+		d := open(b, "bench"+uuid.NewString()[:8])
+		for b.Loop() {
+			s := specFor("serve")
+			s.ID, s.Run, s.App, s.OwnerID, s.Slug, s.Hash = uuid.NewString(), 1, "test", uuid.NewString(), "a"+uuid.NewString()[:8], "0123"
+			must(b, d.Prepare(b.Context(), s, nil))
+			inst, err := d.Start(b.Context(), s, nil)
+			must(b, err)
+			answers(inst.Address)
+			b.StopTimer()
+			must(b, d.Stop(b.Context(), s.ID, s.Run, 0))
+			b.StartTimer()
+		}
+	})
+	b.Run("docker-run", func(b *testing.B) {
+		docker := func(args ...string) string {
+			b.Helper()
+			out, err := exec.CommandContext(b.Context(), "docker", append([]string{"--host", services.Docker(b)}, args...)...).Output()
+			must(b, err)
+			return strings.TrimSpace(string(out))
+		}
+		network := docker("network", "create", "bench"+uuid.NewString()[:8])
+		defer docker("network", "rm", network)
+		for b.Loop() {
+			id := docker("run", "--detach", "--init", "--env", "PORT=8080", "--network", network, testImage, "serve")
+			answers(docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", id) + ":8080")
+			b.StopTimer()
+			docker("rm", "--force", id)
+			b.StartTimer()
+		}
+	})
+}
+
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
