@@ -1,5 +1,7 @@
 import type { Locator } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
+import type { BuildingMap } from '../src/api/types';
+import { boundsOf, fit } from '../src/fleet/geometry';
 import { barriers } from './browser';
 import { useConsole } from './console';
 
@@ -27,9 +29,27 @@ async function eventually(what: Locator): Promise<void> {
 describe('the fleet', () => {
   it('shows the robots of both levels on the map, and beside it in words', async () => {
     await goto('/fleet/map?level=L1');
-    await page().getByTestId('robot').first().waitFor();
-    await page().locator('[data-testid=plan] image').waitFor({ state: 'attached' });
-    expect(await page().getByTestId('robot').count()).toBeGreaterThan(0);
+    const map = page().getByRole('application', { name: /^Floor plan of L1 with [1-9]\d* robots/ });
+    await map.and(page().locator('[data-pictures="1"]')).waitFor();
+    // A place is where the map says, and may be clicked there.
+    const building = (await site().api('GET', '/fleet/building_map')) as BuildingMap;
+    const level = building.levels.find((l) => l.name === 'L1');
+    const place = level?.nav_graphs.flatMap((g) => g.vertices).find((v) => v.name === 'reception');
+    const image = level?.images[0];
+    const box = await map.boundingBox();
+    if (level === undefined || place === undefined || image === undefined || box === null) throw new Error('no map, or no reception on it');
+    const [w, h] = await page().evaluate(async (src) => {
+      const plan = new Image();
+      plan.src = src;
+      await plan.decode();
+      return [plan.naturalWidth, plan.naturalHeight] as const;
+    }, new URL(image.data).pathname);
+    const drawn = { x: image.x_offset, y: -image.y_offset, w: w * image.scale, h: h * image.scale };
+    const view = fit(boundsOf(level, [drawn]), box.width / box.height);
+    await map.click({ position: { x: ((place.x - view.x) / view.w) * box.width, y: ((-place.y - view.y) / view.h) * box.height } });
+    await page().getByText('A place on L1').waitFor();
+    expect(new URL(page().url()).searchParams.get('select')).toBe('place:reception');
+    await page().getByRole('button', { name: 'All' }).click();
     await page().getByTestId('side').getByRole('button', { name: /carrier_1/ }).click();
     await page().getByText('Position').waitFor();
     expect(new URL(page().url()).searchParams.get('select')).toBe('robot:carriers/carrier_1');

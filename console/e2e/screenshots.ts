@@ -333,8 +333,10 @@ async function dispatch(s: Site, category: string, description: unknown): Promis
   return (answer as { state: { booking: { id: string } } }).state.booking.id;
 }
 
-function robots(page: Page) {
-  return page.getByTestId('robot').first().waitFor();
+async function robots(page: Page) {
+  await page.getByRole('application', { name: /with [1-9]\d* robots/ }).and(page.locator('[data-pictures="1"]')).waitFor();
+  // Doors and lifts tell their states right after.
+  await page.waitForTimeout(1000);
 }
 
 function row(text: string) {

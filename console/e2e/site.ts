@@ -67,7 +67,8 @@ export async function startSite({ simulator, robots = 8, config: more = ownApps 
       ? run([...serve, '--no-simulator'], gone)
       : run(serve, { ...gone, LODGE_FLEET_SIMULATOR_SPEED: String(simulator), LODGE_FLEET_SIMULATOR_ROBOTS: String(robots) });
   await answers(`${url}/readyz`, server);
-  const lodge = (...args: string[]) => execFileSync(binary, [...args, '--data', data], { encoding: 'utf8' }).trim();
+  const lodge = (...args: string[]) =>
+    execFileSync(binary, [...args, '--data', data], { encoding: 'utf8', env: surroundings() }).trim();
   const token = lodge('token', 'create', '--name', 'tests', '--admin');
   const request = async (method: string, path: string, init: RequestInit, by = token) => {
     const headers = new Headers(init.headers);

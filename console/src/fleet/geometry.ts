@@ -1,6 +1,11 @@
 import type { Level } from '../api/types';
 
-/** The plane of the map: metres, x to the right and y down as SVG has it. RMF's y points up. */
+/** The plane of the map: metres, x to the right and y down as a canvas has it. RMF's y points up. */
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
 
 export interface View {
   readonly x: number;
@@ -9,10 +14,14 @@ export interface View {
   readonly h: number;
 }
 
-export interface Pose {
-  readonly x: number;
-  readonly y: number;
+export interface Pose extends Point {
   readonly yaw: number;
+}
+
+/** A floor plan, with `scale` in metres a pixel, and its size in pixels, which the map does not say. */
+export interface Picture extends Pose {
+  readonly image: HTMLImageElement;
+  readonly scale: number;
 }
 
 /** The part of the plane that a level takes, with a margin. */
@@ -55,6 +64,14 @@ export function centred(view: View, x: number, y: number): View {
   return { ...view, x: x - view.w / 2, y: y - view.h / 2 };
 }
 
+/** From a point to the nearest of the line between two. */
+export function distanceTo(p: Point, a: Point, b: Point): number {
+  const [dx, dy] = [b.x - a.x, b.y - a.y];
+  const length = dx * dx + dy * dy;
+  const f = length === 0 ? 0 : Math.max(0, Math.min(1, ((p.x - a.x) * dx + (p.y - a.y) * dy) / length));
+  return Math.hypot(p.x - a.x - f * dx, p.y - a.y - f * dy);
+}
+
 /** The difference between two headings, the short way round. */
 export function turn(from: number, to: number): number {
   const d = (to - from) % (2 * Math.PI);
@@ -89,6 +106,10 @@ export class Track {
     this.to = pose;
     this.start = at;
     this.seenAt = at;
+  }
+
+  glides(time: number): boolean {
+    return time < this.start + this.length;
   }
 
   at(time: number): Pose {

@@ -1,7 +1,7 @@
 import { Button, Group, SegmentedControl, Stack, Text, UnstyledButton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { ChevronLeft, Crosshair, Map as MapIcon, Send } from 'lucide-react';
-import { useCallback, useEffect, useMemo, useState } from 'react';
+import { memo, useCallback, useEffect, useMemo, useState } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 import type { BuildingMap, Level } from '../api/types';
 import { may } from '../frame/may';
@@ -12,14 +12,15 @@ import { Empty } from '../ui/empty';
 import { Freshness } from '../ui/freshness';
 import { PageView } from '../ui/page';
 import { Panel } from '../ui/panel';
-import { Status } from '../ui/status';
+import { Status, type Tone } from '../ui/status';
 import { DoorControl, DoorStatus, LiftControl, LiftStatus, useDoorStates, useLiftStates } from './devices';
+import type { Picture } from './geometry';
 import classes from './map.module.css';
-import { battery, destinationsOf, type Robot, staleReason } from './model';
+import { battery, destinationsOf, type Robot, robotLook, staleReason } from './model';
 import { NewTaskDialog } from './new-task';
-import { Plan, type Picture } from './plan';
+import { Plan } from './plan';
 import { fleetQueries, useFleets, useSilence, useSiteNow } from './queries';
-import { RobotStatus, RobotView } from './robot-view';
+import { RobotView } from './robot-view';
 
 const defaults = { level: '', select: '', follow: '', list: 'robots' };
 
@@ -74,11 +75,8 @@ function Building({ map }: { map: BuildingMap }) {
     [robots, levels, map],
   );
   const select = useCallback(
-    (what: string) => {
-      const on = levelOf(what);
-      change({ select: what, follow: '', ...(on === undefined ? {} : { level: on }) });
-    },
-    [change, levelOf],
+    (what: string, on?: string) => change({ select: what, follow: '', ...(on === undefined ? {} : { level: on }) }),
+    [change],
   );
   const setFollow = useCallback((follow: boolean) => change({ follow: follow ? '1' : '' }), [change]);
   // A robot that is followed takes the view with it to the level it goes to.
@@ -157,7 +155,7 @@ function Building({ map }: { map: BuildingMap }) {
                       </Entry>
                     ))}
                     {doors.map((d) => (
-                      <Entry key={d.name} name={d.name} note={levelOf(`door:${d.name}`) ?? ''} onSelect={() => select(`door:${d.name}`)}>
+                      <Entry key={d.name} name={d.name} note={levelOf(`door:${d.name}`) ?? ''} onSelect={() => select(`door:${d.name}`, levelOf(`door:${d.name}`))}>
                         <DoorStatus state={doorStates.get(d.name)} />
                       </Entry>
                     ))}
@@ -166,7 +164,7 @@ function Building({ map }: { map: BuildingMap }) {
                 {filters.list === 'places' && (
                   <Entries>
                     {destinationsOf(map).map((p) => (
-                      <Entry key={p.name} name={p.name} note={p.charger ? 'charger' : (p.dispenser ?? p.ingestor ?? '')} onSelect={() => select(`place:${p.name}`)}>
+                      <Entry key={p.name} name={p.name} note={p.charger ? 'charger' : (p.dispenser ?? p.ingestor ?? '')} onSelect={() => select(`place:${p.name}`, p.level)}>
                         <Text size="xs" c="dimmed">
                           {p.level}
                         </Text>
@@ -295,7 +293,7 @@ function SendButton({ given, label }: { given: { place?: string; robot?: string 
   );
 }
 
-function RobotList({ robots, onSelect }: { robots: readonly Robot[]; onSelect: (what: string) => void }) {
+function RobotList({ robots, onSelect }: { robots: readonly Robot[]; onSelect: (what: string, level?: string) => void }) {
   const now = useSiteNow();
   if (robots.length === 0) {
     return (
@@ -308,21 +306,45 @@ function RobotList({ robots, onSelect }: { robots: readonly Robot[]; onSelect: (
     <Entries>
       {robots.map((r) => {
         const stale = staleReason(r, now);
+        const look = robotLook(r.status);
+        const help = (r.issues ?? []).length > 0;
         return (
-          <Entry
+          <RobotEntry
             key={r.id}
+            id={r.id}
             name={r.name}
+            level={r.location?.map}
             note={stale === undefined ? `${r.location?.map ?? '?'} · ${battery(r)}` : `Stale: ${stale}`}
             stale={stale !== undefined}
-            onSelect={() => onSelect(`robot:${r.id}`)}
-          >
-            {(r.issues ?? []).length > 0 ? <Status tone="bad">needs help</Status> : <RobotStatus robot={r} />}
-          </Entry>
+            tone={help ? 'bad' : stale === undefined ? look.tone : 'idle'}
+            word={help ? 'needs help' : stale === undefined ? look.word : `${look.word}?`}
+            onSelect={onSelect}
+          />
         );
       })}
     </Entries>
   );
 }
+
+interface RobotEntryProps {
+  id: string;
+  name: string;
+  level: string | undefined;
+  note: string;
+  stale: boolean;
+  tone: Tone;
+  word: string;
+  onSelect: (what: string, level?: string) => void;
+}
+
+/** Robots report many times a second, and an entry says little of it: it is drawn again when that has changed. */
+const RobotEntry = memo(function RobotEntry({ id, name, level, note, stale, tone, word, onSelect }: RobotEntryProps) {
+  return (
+    <Entry name={name} note={note} stale={stale} onSelect={() => onSelect(`robot:${id}`, level)}>
+      <Status tone={tone}>{word}</Status>
+    </Entry>
+  );
+});
 
 function Entries({ children }: { children: React.ReactNode }) {
   return <ul className={classes.list}>{children}</ul>;
@@ -356,7 +378,7 @@ function split(what: string): [string, string?] {
   return at < 0 ? [what] : [what.slice(0, at), what.slice(at + 1)];
 }
 
-/** The floor plans of a level, once the browser knows how large they are. */
+/** The floor plans of a level, once the browser has them. */
 function usePictures(level: Level | undefined): readonly Picture[] {
   const [loaded, setLoaded] = useState<{ level: string; pictures: Picture[] }>({ level: '', pictures: [] });
   useEffect(() => {
@@ -368,18 +390,10 @@ function usePictures(level: Level | undefined): readonly Picture[] {
       const picture = new Image();
       picture.onload = () => {
         if (gone) return;
-        const one: Picture = {
-          src,
-          x: image.x_offset,
-          y: image.y_offset,
-          yaw: image.yaw,
-          scale: image.scale,
-          width: picture.naturalWidth,
-          height: picture.naturalHeight,
-        };
+        const one: Picture = { image: picture, x: image.x_offset, y: -image.y_offset, yaw: -image.yaw, scale: image.scale };
         setLoaded((old) => ({
           level: level.name,
-          pictures: [...(old.level === level.name ? old.pictures.filter((p) => p.src !== src) : []), one],
+          pictures: [...(old.level === level.name ? old.pictures.filter((p) => p.image.src !== picture.src) : []), one],
         }));
       };
       picture.src = src;
