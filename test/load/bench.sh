@@ -159,7 +159,7 @@ EOF
     echo "Lodge with everything on – a token, the owner compared, header rules, activity, access log – beside proxies"
     echo "that do nothing of that, before the same process, in turns; the middle of ${rounds:-3} rounds."
   } >>"$out"
-  "$work/load" --server "$server" --token "$admin" --pid "$pid" --scenarios proxy --peers "$peers" "${proxy_limits[@]}" >>"$out"
+  "$work/load" --server "$server" --token "$admin" --pid "$pid" --scenarios proxy --backend "$backend" --peers "$peers" "${proxy_limits[@]}" >>"$out"
   app -X DELETE "$server/api/v1/app-sessions/$session?forget=true" >/dev/null || true
   stop
   {

@@ -86,6 +86,7 @@ func parse(args []string, errw io.Writer) (options, error) {
 	f.DurationVar(&o.fleet.duration, "fleet-duration", 10*time.Second, "time of one measurement of the fleet")
 	f.DurationVar(&o.fleet.siteTime, "site-time", 10*time.Minute, "time of the scenario site")
 	f.IntVar(&o.fleet.tasks, "tasks", 100_000, "how many tasks are queried")
+	f.StringVar(&o.proxy.backend, "backend", "", "host:port of the app itself")
 	f.StringVar(&o.proxy.peers, "peers", "", "name=host:port=pid of proxies before the same backend, separated by commas")
 	f.IntVar(&o.proxy.rounds, "rounds", 3, "how often each proxy is measured; the middle counts")
 	f.DurationVar(&o.proxy.duration, "proxy-duration", 5*time.Second, "time of one measurement of a proxy")

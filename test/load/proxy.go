@@ -25,6 +25,7 @@ import (
 // proxyOptions are for the scenario proxy.
 type proxyOptions struct {
 	peers    string
+	backend  string
 	rounds   int
 	duration time.Duration
 }
@@ -98,6 +99,7 @@ func (b *bench) proxy(ctx context.Context) error {
 			fronts = append(fronts, front{name: parts[0], address: parts[1], host: parts[1], pid: pid})
 		}
 	}
+	lodge := 0.0 // small answers a second
 	for _, what := range []struct {
 		title, path string
 		connections int
@@ -108,7 +110,7 @@ func (b *bench) proxy(ctx context.Context) error {
 		results := map[string][]measured{}
 		for range b.o.proxy.rounds {
 			for _, f := range fronts {
-				m, err := f.measure(ctx, what.path, what.connections, b.o.proxy.duration)
+				m, err := f.measure(ctx, what.path, what.connections, 0, b.o.proxy.duration)
 				if err != nil {
 					return fmt.Errorf("%s: %w", f.name, err)
 				}
@@ -121,10 +123,16 @@ func (b *bench) proxy(ctx context.Context) error {
 				bare = middle(results[f.name]).rate()
 			}
 		}
+		if what.path == "/" {
+			lodge = middle(results["lodge"]).rate()
+		}
 		for _, f := range fronts {
 			m := middle(results[f.name])
 			t.row(f.name, fmt.Sprintf("%.0f", m.rate()), ms(m.p50), ms(m.p99), fmt.Sprintf("%.0f µs", float64(m.usage.cpu.Microseconds())/float64(m.n)), fmt.Sprintf("%.2f", m.rate()/max(bare, 1)))
 		}
+	}
+	if err := b.halfLoad(ctx, fronts, lodge); err != nil {
+		return err
 	}
 	t := b.table(fmt.Sprintf("%d open WebSockets that have echoed once", heldSockets), "proxy", "memory each")
 	for _, f := range fronts {
@@ -133,6 +141,34 @@ func (b *bench) proxy(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		t.row(f.name, fmt.Sprintf("%.0f KiB", float64(each)/1024))
+	}
+	return nil
+}
+
+// halfLoad asks everybody half as often as Lodge could answer, from when a request was due, and the backend itself
+// too: what is above that is the proxy's.
+func (b *bench) halfLoad(ctx context.Context, fronts []front, most float64) error {
+	const connections = 16
+	rate := most / 2
+	every := time.Duration(connections / rate * float64(time.Second))
+	fronts = append([]front{{name: "no proxy", address: b.o.proxy.backend, host: b.o.proxy.backend}}, fronts...)
+	t := b.table(fmt.Sprintf("Small answers, %.0f a second: half of what Lodge can", rate), "proxy", "requests/s", "p50", "p99", "added p99")
+	var direct time.Duration
+	for i, f := range fronts {
+		var all []measured
+		for range b.o.proxy.rounds {
+			m, err := f.measure(ctx, "/", connections, every, b.o.proxy.duration)
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+			all = append(all, m)
+		}
+		slices.SortFunc(all, func(a, b measured) int { return int(a.p99 - b.p99) })
+		m := all[len(all)/2]
+		if i == 0 {
+			direct = m.p99
+		}
+		t.row(f.name, fmt.Sprintf("%.0f", m.rate()), ms(m.p50), ms(m.p99), ms(m.p99-direct))
 	}
 	return nil
 }
@@ -187,9 +223,9 @@ func (b *bench) openApp(ctx context.Context) (front, error) {
 	return front{name: "lodge", pid: b.o.pid, address: server.Host, host: at.Host, head: "Authorization: Bearer " + b.o.token + "\r\n"}, err
 }
 
-// measure asks over so many connections for so long. It speaks HTTP itself: a client library would
-// cost more than what is measured.
-func (f front) measure(ctx context.Context, path string, connections int, lasts time.Duration) (measured, error) {
+// measure asks over so many connections for so long, once every so often over each, or as fast as it goes. It
+// speaks HTTP itself: a client library would cost more than what is measured.
+func (f front) measure(ctx context.Context, path string, connections int, every, lasts time.Duration) (measured, error) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var times []time.Duration
@@ -197,9 +233,10 @@ func (f front) measure(ctx context.Context, path string, connections int, lasts 
 	before := familyCPU(f.pid)
 	began := time.Now()
 	until := began.Add(lasts)
-	for range connections {
+	for i := range connections {
+		first := began.Add(every * time.Duration(i) / time.Duration(connections))
 		all.Go(func() {
-			mine, err := f.ask(ctx, path, until)
+			mine, err := f.ask(ctx, path, first, every, until)
 			mu.Lock()
 			defer mu.Unlock()
 			times = append(times, mine...)
@@ -300,7 +337,7 @@ func (f front) hold(ctx context.Context) (each int64, err error) {
 	return (process{f.pid}.rss() - before) / heldSockets, nil
 }
 
-func (f front) ask(ctx context.Context, path string, until time.Time) ([]time.Duration, error) {
+func (f front) ask(ctx context.Context, path string, due time.Time, every time.Duration, until time.Time) ([]time.Duration, error) {
 	conn, round, err := f.open(ctx, path, 64<<10)
 	if err != nil {
 		return nil, err
@@ -308,11 +345,15 @@ func (f front) ask(ctx context.Context, path string, until time.Time) ([]time.Du
 	defer func() { _ = conn.Close() }()
 	var times []time.Duration
 	for time.Now().Before(until) && ctx.Err() == nil {
-		began := time.Now()
+		if every == 0 {
+			due = time.Now()
+		}
+		time.Sleep(time.Until(due))
 		if err := round(); err != nil {
 			return nil, err
 		}
-		times = append(times, time.Since(began))
+		times = append(times, time.Since(due))
+		due = due.Add(every)
 	}
 	return times, nil
 }
