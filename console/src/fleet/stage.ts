@@ -5,6 +5,9 @@ import type { Scene } from './scene';
 /** How much of a level is seen around a robot that is followed, in metres. */
 const CLOSE = 16;
 
+/** Between two drawings of robots that glide, in milliseconds: they are slow, and whoever turns the map is not. */
+const GLIDE = 30;
+
 /** A robot on this level, and where it was when the page came to know it. */
 export interface Actor extends Look {
   readonly first: Pose;
@@ -29,6 +32,7 @@ export class Stage {
   private ground = true;
   private robots = true;
   private frame = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private ended = false;
 
   constructor(
@@ -39,6 +43,7 @@ export class Stage {
 
   end(): void {
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.timer);
     this.ended = true;
   }
 
@@ -100,7 +105,7 @@ export class Stage {
     if (track === undefined) this.tracks.set(id, new Track(pose, now));
     else track.see(pose, now);
     // For those who want no motion the next cast will do.
-    if (!this.still) this.wake();
+    if (!this.still && this.timer === undefined) this.wake();
   }
 
   /** Asks for one animation frame. */
@@ -108,6 +113,8 @@ export class Stage {
     if (this.frame !== 0 || this.ended) return;
     this.frame = requestAnimationFrame((now) => {
       this.frame = 0;
+      clearTimeout(this.timer);
+      this.timer = undefined;
       this.draw(now);
     });
   }
@@ -137,8 +144,11 @@ export class Stage {
       return { ...actor, ...pose };
     });
     this.robots ||= moved;
-    if (!this.still && this.drawn.some((r) => this.tracks.get(r.id)?.glides(now))) this.wake();
     const followed = this.drawn.find((r) => r.id === this.followed);
+    if (!this.still && this.drawn.some((r) => this.tracks.get(r.id)?.glides(now))) {
+      if (followed !== undefined) this.wake();
+      else this.timer ??= setTimeout(() => this.wake(), GLIDE);
+    }
     if (followed === undefined) return;
     const view = centred(this.view, followed.x, followed.y);
     if (view.x !== this.view.x || view.y !== this.view.y) this.show(view);
