@@ -22,8 +22,9 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal, all *commands) erro
 		return err
 	}
 	if t.getenv("GOGC") == "" {
-		// Half as much collecting for some tens of megabytes: a server has them, and its requests want the time.
-		debug.SetGCPercent(200)
+		// A quarter of the collecting for some tens of megabytes: what lives is little, so that a busy server would
+		// collect ten times a second, and its requests want the time.
+		debug.SetGCPercent(400)
 	}
 	log := t.logger(cfg, true)
 	for _, notice := range cfg.Notices {
