@@ -23,6 +23,8 @@ import (
 // asApp says whether this test program is to be an app of a catalogue; see wildApp.
 func asApp(args []string) bool { return len(args) > 1 && args[0] == "wild-app" }
 
+const maxHead = 64 << 10
+
 // tapped is a connection that remembers the heads of requests as they came.
 type tapped struct {
 	net.Conn
@@ -33,7 +35,8 @@ type tapped struct {
 func (c *tapped) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
-	c.heard.Write(p[:n])
+	// A head is no longer than this; a body may be longer than the memory that the app is given.
+	c.heard.Write(p[:min(n, max(0, maxHead-c.heard.Len()))])
 	c.mu.Unlock()
 	return n, err
 }
