@@ -260,6 +260,18 @@ func says(body string) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { _, _ = io.WriteString(w, body) }
 }
 
+// answers lets a provider's token endpoint say this, whatever it is asked.
+func answers(status int, body string) func(p *otherProvider) {
+	return func(p *otherProvider) {
+		p.answer = func(w http.ResponseWriter) bool {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			says(body)(w)
+			return true
+		}
+	}
+}
+
 func staticKeys(keys []jose.JSONWebKey) func(context.Context) ([]jose.JSONWebKey, error) {
 	return func(context.Context) ([]jose.JSONWebKey, error) { return keys, nil }
 }

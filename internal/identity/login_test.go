@@ -139,16 +139,6 @@ func TestLoginIsNotBelieved(t *testing.T) {
 	set := func(name string, v any) func(p *otherProvider) {
 		return func(p *otherProvider) { p.claims = func(c map[string]any) { c[name] = v } }
 	}
-	answers := func(status int, body string) func(p *otherProvider) {
-		return func(p *otherProvider) {
-			p.answer = func(w http.ResponseWriter) bool {
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(status)
-				says(body)(w)
-				return true
-			}
-		}
-	}
 	for name, c := range map[string]struct {
 		change func(p *otherProvider)
 		query  url.Values

@@ -113,16 +113,6 @@ func TestAWithdrawnLoginEnds(t *testing.T) {
 // TestOddAnswersEndNoLogin: what is no clear answer changes nothing, and is asked again two minutes later.
 func TestOddAnswersEndNoLogin(t *testing.T) {
 	t.Parallel()
-	answers := func(status int, body string) func(p *otherProvider) {
-		return func(p *otherProvider) {
-			p.answer = func(w http.ResponseWriter) bool {
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(status)
-				says(body)(w)
-				return true
-			}
-		}
-	}
 	says := func(name string, v any) func(p *otherProvider) {
 		return func(p *otherProvider) { p.claims = func(c map[string]any) { c[name], c["groups"] = v, "chief" } }
 	}
