@@ -16,11 +16,12 @@ import { Status, type Tone } from '../ui/status';
 import { DoorControl, DoorStatus, LiftControl, LiftStatus, useDoorStates, useLiftStates } from './devices';
 import type { Picture } from './geometry';
 import classes from './map.module.css';
-import { battery, destinationsOf, type Robot, robotLook, staleReason } from './model';
+import { battery, destinationsOf, knownLook, type Robot, staleReason } from './model';
 import { NewTaskDialog } from './new-task';
 import { Plan } from './plan';
 import { fleetQueries, useFleets, useSilence, useSiteNow } from './queries';
 import { RobotView } from './robot-view';
+import { parted } from './scene';
 
 const defaults = { level: '', select: '', follow: '', list: 'robots' };
 
@@ -66,7 +67,7 @@ function Building({ map }: { map: BuildingMap }) {
   const pictures = usePictures(level);
   const levelOf = useCallback(
     (what: string): string | undefined => {
-      const [kind, name = ''] = split(what);
+      const [kind, name = ''] = parted(what);
       if (kind === 'robot') return robots.find((r) => r.id === name)?.location?.map;
       if (kind === 'door') return levels.find((l) => l.doors.some((d) => d.name === name))?.name;
       if (kind === 'place') return destinationsOf(map).find((p) => p.name === name)?.level;
@@ -182,7 +183,7 @@ function Building({ map }: { map: BuildingMap }) {
                     All
                   </Button>
                   <Text fw={650} truncate>
-                    {split(filters.select)[1]?.split('/').at(-1)}
+                    {parted(filters.select)[1]?.split('/').at(-1)}
                   </Text>
                 </Group>
                 <Selected map={map} what={filters.select} robots={robots} doorStates={doorStates} liftStates={liftStates} follow={filters.follow === '1'} onFollow={setFollow} />
@@ -207,7 +208,7 @@ interface SelectedProps {
 
 function Selected({ map, what, robots, doorStates, liftStates, follow, onFollow }: SelectedProps) {
   const me = useMe();
-  const [kind, name = ''] = split(what);
+  const [kind, name = ''] = parted(what);
   if (kind === 'robot') {
     const robot = robots.find((r) => r.id === name);
     if (robot !== undefined) {
@@ -306,8 +307,7 @@ function RobotList({ robots, onSelect }: { robots: readonly Robot[]; onSelect: (
     <Entries>
       {robots.map((r) => {
         const stale = staleReason(r, now);
-        const look = robotLook(r.status);
-        const help = (r.issues ?? []).length > 0;
+        const look = (r.issues ?? []).length > 0 ? { tone: 'bad' as const, word: 'needs help' } : knownLook(r, stale);
         return (
           <RobotEntry
             key={r.id}
@@ -316,8 +316,8 @@ function RobotList({ robots, onSelect }: { robots: readonly Robot[]; onSelect: (
             level={r.location?.map}
             note={stale === undefined ? `${r.location?.map ?? '?'} · ${battery(r)}` : `Stale: ${stale}`}
             stale={stale !== undefined}
-            tone={help ? 'bad' : stale === undefined ? look.tone : 'idle'}
-            word={help ? 'needs help' : stale === undefined ? look.word : `${look.word}?`}
+            tone={look.tone}
+            word={look.word}
             onSelect={onSelect}
           />
         );
@@ -371,11 +371,6 @@ function Entry({ name, note, stale, onSelect, children }: { name: string; note: 
 function levelLabel(level: Level, robots: readonly Robot[]): string {
   const n = robots.filter((r) => r.location?.map === level.name).length;
   return n === 0 ? level.name : `${level.name} · ${n}`;
-}
-
-function split(what: string): [string, string?] {
-  const at = what.indexOf(':');
-  return at < 0 ? [what] : [what.slice(0, at), what.slice(at + 1)];
 }
 
 /** The floor plans of a level, once the browser has them. */

@@ -86,6 +86,12 @@ export function inService(robot: RobotState): boolean {
   return robot.commission?.dispatch_tasks !== false;
 }
 
+/** A robot's look, in doubt if what is known of it is stale. */
+export function knownLook(robot: RobotState, stale: string | undefined): { tone: Tone; word: string } {
+  const look = robotLook(robot.status);
+  return stale === undefined ? look : { tone: 'idle', word: `${look.word}?` };
+}
+
 /** Whether somebody should look at it. */
 export function needsHelp(robot: RobotState): boolean {
   return robot.status === 'error' || robot.status === 'offline' || (robot.issues ?? []).length > 0;
@@ -220,13 +226,18 @@ export function destinationsOf(map: BuildingMap | undefined): Destination[] {
       found.set(node.name, {
         name: node.name,
         level: level.name,
-        charger: param('is_charger')?.value_bool === true,
+        charger: isCharger(node),
         dispenser: param('pickup_dispenser')?.value_string,
         ingestor: param('dropoff_ingestor')?.value_string,
       });
     }
   }
   return [...found.values()];
+}
+
+/** Whether robots charge at a place of the map. */
+export function isCharger(node: BuildingMap['levels'][number]['nav_graphs'][number]['vertices'][number]): boolean {
+  return node.params.some((p) => p.name === 'is_charger' && p.value_bool);
 }
 
 export const doorModes: readonly { tone: Tone; word: string }[] = [

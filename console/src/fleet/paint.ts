@@ -70,12 +70,6 @@ export interface Frame {
   readonly density: number;
 }
 
-/** Draws in metres, or in pixels around a point of the plane. */
-export function inMetres(c: Context, { view, metre, density }: Frame): void {
-  const k = metre * density;
-  c.setTransform(k, 0, 0, k, -view.x * k, -view.y * k);
-}
-
 export function clear(c: Context): void {
   c.setTransform(1, 0, 0, 1, 0, 0);
   c.clearRect(0, 0, c.canvas.width, c.canvas.height);
@@ -114,12 +108,13 @@ export class Stamps {
   }
 }
 
+/** The ground, in metres; its marks are stamped in dots, and so come last. */
 export function paintGround(c: Context, f: Frame, scene: Scene, palette: Palette, stamps: Stamps): void {
   clear(c);
-  inMetres(c, f);
-  for (const p of scene.pictures) picture(c, p, palette.dark);
-  inMetres(c, f);
+  const k = f.metre * f.density;
+  c.setTransform(k, 0, 0, k, -f.view.x * k, -f.view.y * k);
   const px = 1 / f.metre;
+  for (const p of scene.pictures) picture(c, p, palette.dark);
   c.lineCap = 'round';
   lines(c, scene.walls);
   c.lineWidth = 2 * px;
@@ -134,8 +129,7 @@ export function paintGround(c: Context, f: Frame, scene: Scene, palette: Palette
   c.setLineDash([]);
   c.globalAlpha = 1;
   c.lineCap = 'round';
-  for (const l of scene.lifts) lift(c, f, l, scene.selected === `lift:${l.name}`, palette);
-  inMetres(c, f);
+  for (const l of scene.lifts) lift(c, px, l, scene.selected === `lift:${l.name}`, palette);
   for (const d of scene.doors) door(c, px, d, scene.selected === `door:${d.name}`, palette);
   for (const p of scene.places) {
     const chosen = scene.selected === `place:${p.name}`;
@@ -205,9 +199,7 @@ function door(c: Context, px: number, d: DoorMark, chosen: boolean, palette: Pal
   c.setLineDash([]);
 }
 
-function lift(c: Context, f: Frame, l: LiftMark, chosen: boolean, palette: Palette): void {
-  const px = 1 / f.metre;
-  inMetres(c, f);
+function lift(c: Context, px: number, l: LiftMark, chosen: boolean, palette: Palette): void {
   c.save();
   c.translate(l.x, l.y);
   c.rotate(l.yaw);
@@ -249,9 +241,7 @@ function label(c: Context, text: string, y: number, palette: Palette): void {
 
 function place(c: Context, p: Place, chosen: boolean, palette: Palette): void {
   if (chosen) {
-    disc(c, 14);
-    c.fillStyle = palette.halo;
-    c.fill();
+    dot(c, 14, palette.halo);
   }
   if (p.charger) {
     c.fillStyle = palette.charger;
@@ -270,9 +260,20 @@ function place(c: Context, p: Place, chosen: boolean, palette: Palette): void {
   c.stroke();
 }
 
-function disc(c: Context, r: number): void {
+function dot(c: Context, r: number, colour: string): void {
   c.beginPath();
   c.arc(0, 0, r, 0, 2 * Math.PI);
+  c.fillStyle = colour;
+  c.fill();
+}
+
+/** A ring, or a part of it from its top on, as the clock goes. */
+function ring(c: Context, r: number, width: number, colour: string, part = 1): void {
+  c.beginPath();
+  c.arc(0, 0, r, -Math.PI / 2, -Math.PI / 2 + part * 2 * Math.PI);
+  c.lineWidth = width;
+  c.strokeStyle = colour;
+  c.stroke();
 }
 
 /** What a robot's mark says. */
@@ -304,12 +305,8 @@ function mark(c: Context, look: Look, charge: number, yaw: number, palette: Pale
   const tone = palette.tones[look.state] ?? palette.tones.stale ?? '';
   c.globalAlpha = look.state === 'stale' ? 0.65 : 1;
   if (look.selected) {
-    disc(c, 20);
-    c.fillStyle = palette.halo;
-    c.fill();
-    c.lineWidth = 1.5;
-    c.strokeStyle = palette.selected;
-    c.stroke();
+    dot(c, 20, palette.halo);
+    ring(c, 20, 1.5, palette.selected);
   }
   c.save();
   c.rotate(yaw);
@@ -319,19 +316,10 @@ function mark(c: Context, look: Look, charge: number, yaw: number, palette: Pale
   c.strokeStyle = '#fff';
   c.stroke(new Path2D(nose));
   c.restore();
-  disc(c, 14);
-  c.fillStyle = palette.ring;
-  c.fill();
-  c.lineWidth = 3;
-  c.strokeStyle = palette.ringEdge;
-  c.stroke();
-  c.beginPath();
-  c.arc(0, 0, 14, -Math.PI / 2, -Math.PI / 2 + charge * 2 * Math.PI);
-  c.strokeStyle = charge < 0.25 ? palette.low : palette.charge;
-  c.stroke();
-  disc(c, 11);
-  c.fillStyle = tone;
-  c.fill();
+  dot(c, 14, palette.ring);
+  ring(c, 14, 3, palette.ringEdge);
+  ring(c, 14, 3, charge < 0.25 ? palette.low : palette.charge, charge);
+  dot(c, 11, tone);
   glyph(c, look.state);
   c.font = robotFont(palette);
   label(c, look.label, 29, palette);
@@ -348,7 +336,6 @@ const strokes: Readonly<Record<string, string>> = {
 };
 
 function glyph(c: Context, state: string): void {
-  c.fillStyle = '#fff';
   const stroke = strokes[state];
   if (stroke !== undefined) {
     c.lineWidth = 2;
@@ -357,9 +344,9 @@ function glyph(c: Context, state: string): void {
     c.strokeStyle = '#fff';
     c.stroke(new Path2D(stroke));
   } else if (state === 'charging') {
+    c.fillStyle = '#fff';
     c.fill(new Path2D('M1.5-6.5-3.5 1H-.5L-1.5 6.5 3.5-1H.5Z'));
   } else {
-    disc(c, 2.5);
-    c.fill();
+    dot(c, 2.5, '#fff');
   }
 }

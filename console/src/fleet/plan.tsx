@@ -7,7 +7,7 @@ import { useLine } from './line';
 import classes from './map.module.css';
 import { battery, doorLook, needsHelp, type Robot } from './model';
 import { paletteOf } from './paint';
-import { pick, sceneOf } from './scene';
+import { parted, pick, sceneOf } from './scene';
 import { Stage } from './stage';
 
 interface Props {
@@ -228,7 +228,7 @@ export function Plan({ level, lifts, pictures, robots, stale, fleets, doorStates
 
 /** What a pointer that rests over something is told. */
 function hintOf(what: string, robots: readonly Robot[], doors: ReadonlyMap<string, DoorState>): string | undefined {
-  const [kind, name] = [what.slice(0, what.indexOf(':')), what.slice(what.indexOf(':') + 1)];
+  const [kind, name = ''] = parted(what);
   if (kind === 'robot') {
     const robot = robots.find((r) => r.id === name);
     return robot && `${robot.name}: ${robot.status ?? 'unknown'}, ${battery(robot)}`;

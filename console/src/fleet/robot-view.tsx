@@ -18,7 +18,7 @@ import {
   phaseState,
   progressOf,
   type Robot,
-  robotLook,
+  knownLook,
   staleReason,
   summaryOf,
 } from './model';
@@ -29,8 +29,8 @@ import { fleetQueries, usePushed, useSiteNow } from './queries';
 export function RobotStatus({ robot }: { robot: Robot }) {
   const now = useSiteNow();
   const stale = staleReason(robot, now);
-  const look = robotLook(robot.status);
-  return <Status tone={stale === undefined ? look.tone : 'idle'}>{stale === undefined ? look.word : `${look.word}?`}</Status>;
+  const look = knownLook(robot, stale);
+  return <Status tone={look.tone}>{look.word}</Status>;
 }
 
 /** What there is to know about a robot now, and what can be done with it. */

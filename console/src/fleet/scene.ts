@@ -1,5 +1,6 @@
 import type { DoorState, Level, Lift, LiftState } from '../api/types';
 import { distanceTo, type Picture, type Point, type Pose } from './geometry';
+import { isCharger } from './model';
 
 /** What is drawn of a level, in the plane of the map; and what of it is under a pointer. */
 
@@ -53,7 +54,7 @@ function edgesOf(g: Graph): (readonly [Point, Point])[] {
 
 export function sceneOf(level: Level, lifts: readonly Lift[], pictures: readonly Picture[], moving: Moving, selected: string): Scene {
   const vertices = level.nav_graphs.flatMap((g) => g.vertices);
-  const chargers = new Set(vertices.filter((v) => v.params.some((p) => p.name === 'is_charger' && p.value_bool)).map((v) => v.name));
+  const chargers = new Set(vertices.filter(isCharger).map((v) => v.name));
   const places = new Map<string, Place>();
   for (const p of [...level.places, ...vertices]) {
     if (p.name !== '' && !places.has(p.name)) places.set(p.name, { ...flip(p), name: p.name, charger: chargers.has(p.name) });
@@ -88,6 +89,12 @@ export function sceneOf(level: Level, lifts: readonly Lift[], pictures: readonly
     places: [...places.values()],
     selected,
   };
+}
+
+/** What is picked, in its parts: of which kind it is, and its name. */
+export function parted(what: string): [string, string?] {
+  const at = what.indexOf(':');
+  return at < 0 ? [what] : [what.slice(0, at), what.slice(at + 1)];
 }
 
 /** How near, in pixels, is on it: a finger is not a needle. */
